@@ -1,0 +1,89 @@
+"""The client's estate as the CMDB records it: people, environments, hosts, customisations, integrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""Lower-case name usable in paths, ids and addresses."""
+
+
+class Document(BaseModel):
+    """Base of everything read from a file: frozen, and no unknown key passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Person(Document):
+    """Somebody who takes part; `id` is the login under which Airflow knows them."""
+
+    id: Name
+    name: str
+    role: str
+    side: str = "provider"
+    email: str = ""
+
+
+class Host(Document):
+    """A configuration item of class host: how it is reached, and what Ansible is told about it."""
+
+    name: Name
+    address: str
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str
+    connection: str
+    """Airflow connection id that holds the SSH key."""
+    host_keys: tuple[str, ...] = ()
+    """known_hosts lines of this host; no other key is accepted."""
+    variables: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Customisation(Document):
+    """Something of the client's own inside the application."""
+
+    name: str
+    kind: str = "module"
+
+
+class Integration(Document):
+    """Another system that speaks with the application."""
+
+    name: str
+    kind: str
+    endpoint: str = ""
+
+
+class EstateEnvironment(Document):
+    """One environment of one application, with the hosts it runs on and the version on record."""
+
+    name: Name
+    kind: Name
+    application: Name
+    version: str | None = None
+    hosts: tuple[Host, ...]
+    customisations: tuple[Customisation, ...] = ()
+    integrations: tuple[Integration, ...] = ()
+
+
+class ClientRecord(Document):
+    slug: Name
+    name: str
+
+
+class ApplicationRecord(Document):
+    slug: Name
+    vendor: str = ""
+
+
+class Estate(Document):
+    """What is imported into the embedded CMDB for one client (`estate.yaml`)."""
+
+    schema_version: int = Field(default=1, ge=1, le=1)
+    client: ClientRecord
+    people: tuple[Person, ...] = ()
+    applications: tuple[ApplicationRecord, ...] = ()
+    environments: tuple[EstateEnvironment, ...]
+    known_hosts: str = ""

@@ -1,0 +1,122 @@
+"""What the ledger remembers of a run: values, append-only, every one with its time (UTC)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+def run_key(dag_id: str, dag_run_id: str) -> str:
+    """Deterministic name of a run, usable as a path: Airflow's own ids in, so that a retry finds the same run."""
+    stamp = "".join(re.findall(r"\d", dag_run_id))[:14] or "run"
+    digest = hashlib.sha256(f"{dag_id}\n{dag_run_id}".encode()).hexdigest()[:8]
+    return f"{dag_id}.{stamp}-{digest}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one plan. `plan_text` is the exact text that was pinned; `plan_digest` its sha256."""
+
+    key: str
+    dag_id: str
+    dag_run_id: str
+    client: str
+    upgrade: str
+    application: str
+    mode: str
+    environments: tuple[str, ...]
+    plan_digest: str
+    plan_text: str
+    requested_by: str
+    reason: str
+    change_reference: str
+    opened_at: datetime
+
+
+class MarkKind(StrEnum):
+    """Things that happened; written before (…ing) or after (…ed) the fact, as the word says."""
+
+    CHANGE_OPENED = "change_opened"
+    PARTICIPANTS_TOLD = "participants_told"
+    HOSTS_FROZEN = "hosts_frozen"
+    LANE_STARTED = "lane_started"
+    WINDOW_MISSED = "window_missed"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    RESTORE_POINT_TAKEN = "restore_point_taken"
+    RESTORE_POINT_PROVEN = "restore_point_proven"
+    IMPLEMENTING = "implementing"
+    IMPLEMENTED = "implemented"
+    ACCEPTED = "accepted"
+    SIGNED_OFF = "signed_off"
+    DECIDED = "decided"
+    COMMITTING = "committing"
+    COMMITTED = "committed"
+    BACKING_OUT = "backing_out"
+    BACKED_OUT = "backed_out"
+    STOOD_DOWN = "stood_down"
+    VERSION_DISCOVERED = "version_discovered"
+    HYPERCARE_CHECKED = "hypercare_checked"
+    SUPPORT_ACCEPTED = "support_accepted"
+    RUN_SHEET = "run_sheet"
+    CHANGE_CLOSED = "change_closed"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class Mark:
+    run: str
+    kind: MarkKind
+    at: datetime
+    environment: str = ""
+    host: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """Idempotency: a second mark with the same non-empty key in the same run is not written."""
+
+
+class StepStatus(StrEnum):
+    """Of one execution on hosts. `unknown` means the hosts must be asked."""
+
+    RUNNING = "running"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step (stage, playbook or gate) of one environment; `hosts` maps host → its state."""
+
+    run: str
+    environment: str
+    step: str
+    generation: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    status: StepStatus = StepStatus.RUNNING
+    token: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    directory: str = ""
+
+    @property
+    def duration(self) -> timedelta | None:
+        return None if self.ended_at is None else self.ended_at - self.started_at
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A file that shows something; digests are chained in the order of recording."""
+
+    run: str
+    environment: str
+    name: str
+    path: str
+    sha256: str
+    at: datetime

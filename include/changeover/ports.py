@@ -1,0 +1,265 @@
+"""What the use cases need from the outside, in our words. Adapters implement these; tests use small in-memory ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from changeover.domain.change import ChangeState, CloseCode
+from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
+from changeover.domain.execution import ExecutionResult
+from changeover.domain.gate import CheckResult, GateResult
+from changeover.domain.outcome import Verdict
+from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
+
+Clock = Callable[[], datetime]
+"""Now, in UTC."""
+
+
+class Ledger(Protocol):
+    """Our own record. Append-only; every write is idempotent under its natural key and survives a crash."""
+
+    def open_run(self, run: Run) -> Run:
+        """Store the run, or return the one stored under the key; raise `LedgerError` if that one has another plan digest."""
+
+    def run(self, key: str) -> Run | None: ...
+    def runs(self, *, limit: int = 50) -> tuple[Run, ...]:
+        """Newest first."""
+
+    def freeze_hosts(self, key: str, environments: Mapping[str, tuple[Host, ...]]) -> None:
+        """Write the hosts of each environment once; raise `LedgerError` when others are frozen already."""
+
+    def frozen_hosts(self, key: str) -> Mapping[str, tuple[Host, ...]]: ...
+    def mark(self, mark: Mark) -> None: ...
+    def marks(self, key: str, *, environment: str | None = None, kind: MarkKind | None = None) -> tuple[Mark, ...]:
+        """Oldest first."""
+
+    def begin_step(self, step: StepRecord) -> None:
+        """Write ahead; the same (run, environment, step, generation) again is a no-op."""
+
+    def end_step(self, step: StepRecord) -> None:
+        """Complete the step begun before; a step that has ended stays as it ended."""
+
+    def steps(self, key: str, *, environment: str | None = None) -> tuple[StepRecord, ...]: ...
+    def record_gate(self, key: str, gate: GateResult, at: datetime) -> None: ...
+    def gates(self, key: str, *, environment: str | None = None) -> tuple[tuple[datetime, GateResult], ...]:
+        """Oldest first; a gate run again appears again."""
+
+    def add_evidence(self, evidence: Evidence) -> None: ...
+    def evidence(self, key: str) -> tuple[Evidence, ...]: ...
+    def record_outcome(self, key: str, environment: str, verdict: Verdict, at: datetime) -> None:
+        """`environment` "" is the run as a whole. The newest counts; older ones stay in the history."""
+
+    def outcomes(self, key: str) -> Mapping[str, Verdict]: ...
+    def enqueue(self, write: CmdbWrite) -> None:
+        """Put a CMDB write into the outbox; the same `op_key` again is a no-op."""
+
+    def pending_writes(self, *, limit: int = 100) -> tuple[CmdbWrite, ...]:
+        """In the order they were enqueued; a write behind a failed one of the same change is held back."""
+
+    def write_delivered(self, op_key: str, at: datetime) -> None: ...
+    def write_failed(self, op_key: str, error: str, at: datetime) -> None: ...
+
+
+@dataclass(frozen=True)
+class CmdbWrite:
+    """One write to the CMDB. `op_key` makes a replay a no-op; `change` orders it.
+
+    kinds and payloads: open_change {title, description, client, application, requested_by, reference, environments};
+    move_change {state}; note {text}; record_version {client, application, environment, host, version};
+    record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at, environments{name: outcome}};
+    close_change {code, notes}.
+    """
+
+    op_key: str
+    change: str
+    """Correlation id of the change: the run key."""
+    kind: str
+    payload: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ChangeRecord:
+    """A change as the CMDB has it."""
+
+    correlation_id: str
+    number: str
+    state: ChangeState
+    title: str
+    close_code: CloseCode | None = None
+    close_notes: str = ""
+    notes: tuple[str, ...] = ()
+    history: tuple[tuple[datetime, ChangeState], ...] = ()
+
+
+@dataclass(frozen=True)
+class Incident:
+    number: str
+    severity: int
+    opened_at: datetime
+    closed_at: datetime | None
+    summary: str
+
+
+class Cmdb(Protocol):
+    """The configuration and change database. Reads raise `CmdbError` when the answer is ambiguous or cannot be had."""
+
+    def people(self, client: str) -> tuple[Person, ...]: ...
+    def environment(self, client: str, application: str, name: str) -> EstateEnvironment | None:
+        """With its hosts and the version on record; None when there is no such environment."""
+
+    def change(self, correlation_id: str) -> ChangeRecord | None: ...
+    def versions(self, client: str, application: str, environment: str) -> Mapping[str, str | None]:
+        """Host → version on record."""
+
+    def open_incidents(
+        self, client: str, application: str, *, since: datetime | None = None
+    ) -> tuple[Incident, ...]: ...
+    def apply(self, write: CmdbWrite) -> None:
+        """Idempotent by op_key; raise `CmdbError` on an illegal move of the change, or when the write did not stick."""
+
+    def import_estate(self, estate: Estate) -> None:
+        """Make the CMDB hold this estate; repeatable. Versions already recorded by runs are kept."""
+
+
+@dataclass(frozen=True)
+class ExecutionSpec:
+    """One playbook on these hosts. `generation` rises only by a decision to do the step again; a retry keeps it."""
+
+    run_key: str
+    environment: str
+    step: str
+    generation: int
+    playbook: str
+    hosts: tuple[Host, ...]
+    variables: Mapping[str, Any]
+    timeout: timedelta
+    directory: Path
+    """Deterministic, private: `…/executions/<environment>.<step>.<generation>`."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Held in memory only. `secrets` reach roles through the `changeover_secret` lookup."""
+
+    ssh_keys: Mapping[str, str]
+    """Airflow connection id → private key text."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Runs Ansible detached from the caller."""
+
+    def run(
+        self,
+        spec: ExecutionSpec,
+        credentials: Credentials,
+        *,
+        on_event: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> ExecutionResult:
+        """Start it, or attach to it if it runs, or return its result if it ended. Never runs a spec's directory twice."""
+
+    def running(self, directory: Path) -> bool:
+        """Whether an execution of that directory is alive."""
+
+    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
+        """End it here and on its hosts; (confirmed over fresh connections, what was seen)."""
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a read-only probe over SSH saw; None where it could not be read (which is a "no" for the gate)."""
+
+    host: str
+    reachable: bool
+    error: str = ""
+    python: str | None = None
+    clock_offset: timedelta | None = None
+    writable: Mapping[str, bool] = field(default_factory=dict)
+    free_bytes: Mapping[str, int] = field(default_factory=dict)
+    total_bytes: Mapping[str, int] = field(default_factory=dict)
+    free_inodes: Mapping[str, int] = field(default_factory=dict)
+    total_inodes: Mapping[str, int] = field(default_factory=dict)
+    lock: Mapping[str, Any] | None = None
+    """Content of the host's lock, if it is held."""
+
+
+class Probe(Protocol):
+    """Reads facts of hosts over SSH, all at once, within a hard limit."""
+
+    def host_facts(
+        self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta
+    ) -> Mapping[str, HostFacts]: ...
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """What an acceptance or expectation suite did. `declared` are the (check, host) pairs it should have run."""
+
+    declared: tuple[tuple[str, str], ...]
+    results: tuple[CheckResult, ...]
+    hosts_seen: tuple[str, ...]
+    evidence: Mapping[str, Path]
+
+
+class AcceptanceSuite(Protocol):
+    """The application's pytest-testinfra suite."""
+
+    def run(
+        self,
+        application: str,
+        hosts: Sequence[Host],
+        credentials: Credentials,
+        *,
+        target_version: str,
+        environment: str,
+        evidence: Path,
+        timeout: timedelta,
+    ) -> SuiteRun:
+        """Raise `GateError` when pytest itself broke or ran out of time."""
+
+
+Datasets = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Dataset name → rows, as read on a host by the role's `verify`."""
+
+
+class ExpectationSuite(Protocol):
+    """The application's Great Expectations suite over business data before and after."""
+
+    def queries(self, application: str, version: str) -> Mapping[str, Mapping[str, Any]]:
+        """Dataset name → {query, key}: what `verify` has to read at that version."""
+
+    def run(
+        self,
+        application: str,
+        *,
+        before: Datasets,
+        after: Datasets,
+        environment: str,
+        evidence: Path,
+        timeout: timedelta,
+    ) -> SuiteRun:
+        """Raise `GateError` when the library broke or ran out of time."""
+
+
+class Vault(Protocol):
+    """Where credentials come from (Airflow connections)."""
+
+    def credentials(self, connections: Sequence[str]) -> Credentials:
+        """SSH keys of these connections, and the application secrets stored beside them. Raise `ChangeoverError` if one is missing."""
+
+
+def fresh(kind: MarkKind, marks: Sequence[Mark]) -> Mark | None:
+    """The newest mark of a kind."""
+    return next((mark for mark in reversed(marks) if mark.kind is kind), None)
+
+
+__all__ = [
+    "AcceptanceSuite", "ChangeRecord", "Clock", "Cmdb", "CmdbWrite", "Credentials", "Datasets", "ExecutionResult", "ExecutionSpec", "Executor",
+    "ExpectationSuite", "HostFacts", "Incident", "Ledger", "Probe", "SuiteRun", "Vault", "fresh",
+]  # fmt: skip

@@ -1,0 +1,71 @@
+"""Where things are; one frozen value read from the environment once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths of the product's content (read) and of its home (written). URLs are SQLAlchemy's."""
+
+    project: Path
+    home: Path
+    plans: Path
+    releases: Path
+    checks: Path
+    acceptance: Path
+    expectations: Path
+    playbooks: Path
+    ledger_url: str
+    cmdb_url: str
+    artefacts: Path
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
+
+    @property
+    def plan_store(self) -> Path:
+        return self.home / "store"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+    def run_directory(self, run_key: str) -> Path:
+        return self.home / "runs" / run_key
+
+    def evidence_directory(self, run_key: str) -> Path:
+        return self.run_directory(run_key) / "evidence"
+
+    def executions_directory(self, run_key: str) -> Path:
+        return self.run_directory(run_key) / "executions"
+
+
+def load(environ: dict[str, str] | None = None) -> Settings:
+    """Read `CHANGEOVER_*`; what is not set lies under the project or its `.changeover` directory."""
+    env = dict(os.environ) if environ is None else environ
+
+    def path(name: str, default: Path) -> Path:
+        return Path(env.get(f"CHANGEOVER_{name}") or default).expanduser().absolute()
+
+    home = path("HOME", PROJECT / ".changeover")
+    include = PROJECT / "include"
+    return Settings(
+        project=PROJECT,
+        home=home,
+        plans=path("PLANS", include / "plans"),
+        releases=path("RELEASES", include / "releases"),
+        checks=path("CHECKS", include / "checks"),
+        acceptance=path("ACCEPTANCE", include / "acceptance"),
+        expectations=path("EXPECTATIONS", include / "expectations"),
+        playbooks=path("PLAYBOOKS", PROJECT / "playbooks"),
+        ledger_url=env.get("CHANGEOVER_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
+        cmdb_url=env.get("CHANGEOVER_CMDB_URL") or f"sqlite:///{home / 'cmdb.db'}",
+        artefacts=path("ARTEFACTS", home / "artefacts"),
+    )
