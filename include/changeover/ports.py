@@ -140,6 +140,8 @@ class ExecutionSpec:
     timeout: timedelta
     directory: Path
     """Deterministic, private: `…/executions/<environment>.<step>.<generation>`."""
+    sources: tuple[Host, ...] = ()
+    """Hosts that are only read from (a baseline's data); inventory group `sources`, counted like the others."""
 
 
 @dataclass(frozen=True)
