@@ -29,6 +29,10 @@ class CmdbError(ChangeoverError):
     """The CMDB could not be read or written, or its answer is ambiguous."""
 
 
+class CmdbUnavailable(CmdbError):
+    """The CMDB could not be asked at all (an outage): nothing is known to be wrong with the question."""
+
+
 class ExecutionError(ChangeoverError):
     """Ansible could not be started, or its records cannot be read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,11 +58,29 @@ class Ledger(Protocol):
     def enqueue(self, write: CmdbWrite) -> None:
         """Put a CMDB write into the outbox; the same `op_key` again is a no-op."""
 
-    def pending_writes(self, *, limit: int = 100) -> tuple[CmdbWrite, ...]:
-        """In the order they were enqueued; a write behind a failed one of the same change is held back."""
+    def pending_writes(self, *, limit: int = 100, due: datetime | None = None) -> tuple[CmdbWrite, ...]:
+        """In the order they were enqueued; a write behind a failed or dead one of the same change is held back.
+
+        With `due`, a failed write whose next try lies after that time is left out too.
+        """
 
     def write_delivered(self, op_key: str, at: datetime) -> None: ...
-    def write_failed(self, op_key: str, error: str, at: datetime) -> None: ...
+    def write_failed(
+        self, op_key: str, error: str, at: datetime, *, retry_at: datetime | None = None, refused: bool = False
+    ) -> None:
+        """Not written yet. `refused` counts a "no" of a CMDB that was there, apart from outages."""
+
+    def write_dead(self, op_key: str, error: str, at: datetime) -> None:
+        """Not tried again until a person says so; the later writes of its change wait behind it."""
+
+    def revive_write(self, op_key: str, by: str, at: datetime) -> None:
+        """A person (`by`) has a dead write tried again."""
+
+    def outbox(self, *, change: str | None = None, state: WriteState | None = None) -> tuple[OutboxItem, ...]:
+        """In the order they were enqueued."""
+
+    def verify_chain(self, key: str) -> tuple[str, ...]:
+        """Every fault in the chained record of a run; empty when it is whole."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class CmdbWrite:
     kinds and payloads: open_change {title, description, client, application, requested_by, reference, environments};
     move_change {state}; note {text}; record_version {client, application, environment, host, version};
     record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at, environments{name: outcome}};
-    close_change {code, notes}.
+    close_change {code, notes}: closed from implement or review; a change that never came so far is canceled instead.
     """
 
     op_key: str
@@ -80,6 +99,28 @@ class CmdbWrite:
     kind: str
     payload: Mapping[str, Any]
     at: datetime
+
+
+class WriteState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class OutboxItem:
+    """A write in the outbox, and how it fares."""
+
+    write: CmdbWrite
+    state: WriteState
+    attempts: int = 0
+    """Tries that failed, for whatever reason."""
+    refusals: int = 0
+    """Of these, the ones a reachable CMDB refused."""
+    next_at: datetime | None = None
+    error: str = ""
+    settled_at: datetime | None = None
+    """When it was delivered or died."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +138,22 @@ class ChangeRecord:
 
 
 @dataclass(frozen=True)
+class RunRecord:
+    """What the CMDB has of an upgrade run."""
+
+    run: str
+    outcome: str
+    mode: str
+    from_version: str
+    to_version: str
+    plan_digest: str
+    started_at: datetime
+    ended_at: datetime | None
+    environments: Mapping[str, str]
+    """Environment → outcome."""
+
+
+@dataclass(frozen=True)
 class Incident:
     number: str
     severity: int
@@ -110,7 +167,7 @@ class Cmdb(Protocol):
 
     def people(self, client: str) -> tuple[Person, ...]: ...
     def environment(self, client: str, application: str, name: str) -> EstateEnvironment | None:
-        """With its hosts and the version on record; None when there is no such environment."""
+        """With its hosts and the version on record (None while its hosts differ); None when there is no such environment."""
 
     def change(self, correlation_id: str) -> ChangeRecord | None: ...
     def versions(self, client: str, application: str, environment: str) -> Mapping[str, str | None]:
@@ -119,11 +176,16 @@ class Cmdb(Protocol):
     def open_incidents(
         self, client: str, application: str, *, since: datetime | None = None
     ) -> tuple[Incident, ...]: ...
+    def run_record(self, run: str) -> RunRecord | None: ...
     def apply(self, write: CmdbWrite) -> None:
-        """Idempotent by op_key; raise `CmdbError` on an illegal move of the change, or when the write did not stick."""
+        """Idempotent by op_key. Raise `CmdbError` on an illegal move of the change, or when the write did not stick;
+        `CmdbUnavailable` when the CMDB could not be asked."""
 
-    def import_estate(self, estate: Estate) -> None:
-        """Make the CMDB hold this estate; repeatable. Versions already recorded by runs are kept."""
+    def import_estate(self, estate: Estate, *, reset: bool = False) -> None:
+        """Make the CMDB hold this estate; repeatable. Versions already recorded by runs are kept, unless `reset`.
+
+        What the estate no longer names is retired: environments and hosts of its applications, people it brought.
+        """
 
 
 @dataclass(frozen=True)
@@ -263,5 +325,5 @@ def fresh(kind: MarkKind, marks: Sequence[Mark]) -> Mark | None:
 
 __all__ = [
     "AcceptanceSuite", "ChangeRecord", "Clock", "Cmdb", "CmdbWrite", "Credentials", "Datasets", "ExecutionResult", "ExecutionSpec", "Executor",
-    "ExpectationSuite", "HostFacts", "Incident", "Ledger", "Probe", "SuiteRun", "Vault", "fresh",
+    "ExpectationSuite", "HostFacts", "Incident", "Ledger", "OutboxItem", "Probe", "RunRecord", "SuiteRun", "Vault", "WriteState", "fresh",
 ]  # fmt: skip
