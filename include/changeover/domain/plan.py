@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from changeover.domain.estate import Document, Name, Person
-from changeover.domain.window import Window
+from changeover.domain.window import Day, Duration, Span, Window
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+__all__ = [
+    "Approval", "Duration", "Environment", "Expected", "Hypercare", "Line", "Mode", "Plan", "StatementOfWork", "Support",
+    "Trigger", "VersionText", "cross_faults",
+]  # fmt: skip
 
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    match = re.fullmatch(r"(\d{1,5})([smhd])", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration such as '90s', '30m', '4h' or '2d'")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def _version(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(f"write the version in quotes; YAML made the {type(value).__name__} {value!r} of it")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-VersionText = Annotated[
-    str, BeforeValidator(_version), StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+!~:_-]*$", max_length=60)
-]
+VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~:_-]*$", max_length=60)]
+"""An exact version as the vendor writes it; it begins with a digit, so neither `latest` nor `v4.3.1` is one."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\n\r]*$")]
 
 
@@ -51,55 +35,85 @@ class StatementOfWork(Document):
     """The signed order that covers this upgrade: which environments, which dates."""
 
     id: Line
-    signed_on: date
+    """Number of the statement of work, as sales files it."""
+    signed_on: Day
+    """Day on which the client signed."""
     environments: tuple[Name, ...] = Field(min_length=1)
-    valid_from: date
-    valid_until: date
+    """Environments that the order covers; every environment of the plan has to be among them."""
+    valid_from: Day
+    """First day of work under this order."""
+    valid_until: Day
+    """Last day of work under this order."""
 
 
 class Trigger(Document):
     """Why the upgrade is done: the client asked, or we recommended it."""
 
     kind: Literal["client_request", "recommendation"]
+    """Who wanted it: the client asked, or we recommended it."""
     reference: Line
-    dated: date
+    """Number of the request or of the recommendation."""
+    dated: Day
+    """Day of the request or recommendation."""
     reason: Line
+    """What the client gains, or what happens without it."""
 
 
 class Approval(Document):
     """Named people who decide, and how long they are waited for; no answer is a "no"."""
 
     by: tuple[Name, ...] = Field(min_length=1)
-    wait: Duration = timedelta(hours=4)
+    """Participants (by id) of whom one decides."""
+    wait: Span = timedelta(hours=4)
+    """How long an answer is waited for."""
 
 
 class Hypercare(Document):
-    length: Duration
-    interval: Duration
+    """The watch after the last environment: how long, and how often it looks."""
+
+    length: Span
+    """How long the watch lasts."""
+    interval: Span
+    """Time between two looks; not longer than the watch."""
+
+    @model_validator(mode="after")
+    def _looks_at_least_once(self) -> Hypercare:
+        if self.interval > self.length:
+            raise ValueError("interval: is longer than the watch itself")
+        return self
 
 
 class Support(Document):
     """Who takes over, and the watch kept until then."""
 
     hypercare: Hypercare
+    """The watch after the last environment."""
     accepted_by: Approval
+    """Who takes the application over into support."""
 
 
 class Expected(Document):
     """What the plan's author believes runs today; discovery that differs is a finding."""
 
     modules: tuple[Name, ...] = ()
+    """Modules of the vendor's that are active."""
     customisations: tuple[Name, ...] = ()
+    """The client's own modules or changes."""
     integrations: tuple[Name, ...] = ()
+    """Systems of the client's that speak with the application."""
     settings: Mapping[str, str] = Field(default_factory=dict)
+    """Setting (`section.key`) → value that differs from the vendor's default."""
 
 
 class Environment(Document):
     """One environment of the plan. The baseline comes first and is rebuilt; the others are upgraded in this order."""
 
     name: Name
+    """Name of the environment in the CMDB."""
     kind: Literal["baseline", "training", "test", "development", "staging", "production"]
+    """What it is for; exactly one is the baseline, and it comes first."""
     window: Window
+    """When work on it may begin and must have ended."""
     data_from: Name | None = None
     """Baseline only: the environment whose data it is built from."""
     go_no_go: Approval | None = None
@@ -107,8 +121,11 @@ class Environment(Document):
     sign_off: Approval | None = None
     """People who accept the result; without them passed acceptance tests are the sign-off."""
     back_out: Literal["per_environment", "per_host"] = "per_environment"
-    implement_within: Duration = timedelta(hours=2)
+    """What is backed out after a failure: every touched host, or only the hosts that failed."""
+    implement_within: Span = timedelta(hours=2)
+    """Limit of the implementation step; past it the step is stopped and counts as failed."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)
+    """Variables given to the application's role; a secret never belongs here."""
     not_applicable: Mapping[str, Line] = Field(default_factory=dict)
     """Entry point of the application's role → why it does not apply here."""
 
@@ -117,22 +134,37 @@ class Plan(Document):
     """`include/plans/<client>/<upgrade>.yaml`."""
 
     schema_version: Literal[1]
+    """Version of this format."""
     client: Name
+    """Client, as the directory is named and as the CMDB knows it."""
     upgrade: Name
+    """This upgrade, as the file is named."""
     title: Line
+    """One line for people: what is upgraded for whom."""
     application: Name
+    """Application: the name of its role, its acceptance tests and its CMDB record."""
     from_version: VersionText
+    """Exact version that runs today, in quotes."""
     to_version: VersionText
+    """Exact version that is to run, in quotes."""
     release: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[0-9A-Za-z.]+$")]
     """Release record: `<product>/<release>` under include/releases."""
     trigger: Trigger
+    """Why the upgrade is done."""
     statement_of_work: StatementOfWork
+    """The signed order that covers it."""
     requested_by: Name
+    """Participant (by id) who asked for the change; never the one who approves it."""
     participants: tuple[Person, ...] = Field(min_length=1)
+    """Everybody who takes part."""
     approval: Approval
+    """Who approves the run sheet before any client environment is changed."""
     environments: tuple[Environment, ...] = Field(min_length=2)
+    """The baseline, then the environments in the order they are upgraded."""
     expected: Expected = Expected()
+    """What is believed to run today."""
     support: Support
+    """The watch after the upgrade and who takes over."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
 
@@ -154,57 +186,90 @@ class Plan(Document):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Plan:
-        faults = [*_environment_faults(self), *_people_faults(self)]
-        if self.from_version == self.to_version:
-            faults.append("to_version: equals from_version; there is nothing to upgrade")
-        sow = self.statement_of_work
-        if sow.valid_until < sow.valid_from:
-            faults.append("statement_of_work.valid_until: lies before valid_from")
-        if faults:
+        if faults := cross_faults(self.model_dump()):
             raise ValueError("\n".join(faults))
         return self
 
 
-def _environment_faults(plan: Plan) -> list[str]:
-    names = [environment.name for environment in plan.environments]
-    faults = [f"environments: {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    kinds = [environment.kind for environment in plan.environments]
-    if kinds.count("baseline") != 1 or kinds[0] != "baseline":
+def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Faults between the parts of a plan, each as `path: message`.
+
+    Takes the document as it was read, right or wrong in its parts, so that these faults are told together with others.
+    """
+    return (*_environment_faults(document), *_people_faults(document), *_other_faults(document))
+
+
+def _part(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        found = document.get(key)
+        document = found if isinstance(found, Mapping) else {}
+    return document
+
+
+def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = document.get(key)
+    return [entry if isinstance(entry, Mapping) else {} for entry in found] if isinstance(found, list | tuple) else []
+
+
+def _texts(found: Any) -> list[str]:
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list | tuple) else []
+
+
+def _repeated(names: list[Any]) -> list[str]:
+    texts = _texts(names)
+    return sorted({text for text in texts if texts.count(text) > 1})
+
+
+def _environment_faults(document: Mapping[str, Any]) -> list[str]:
+    environments = _entries(document, "environments")
+    names = [environment.get("name") for environment in environments]
+    faults = [f"environments: {name!r} is named twice" for name in _repeated(names)]
+    kinds = [environment.get("kind") for environment in environments]
+    if kinds and (kinds.count("baseline") != 1 or kinds[0] != "baseline"):
         faults.append("environments: exactly one environment of kind baseline, and it comes first")
-    elif plan.baseline.data_from not in names[1:]:
-        faults.append(
-            f"environments.0.data_from: name the environment the baseline is a copy of, one of {', '.join(names[1:])}"
-        )
+    elif kinds and environments[0].get("data_from") not in names[1:]:
+        others = ", ".join(_texts(names[1:])) or "(there is none)"
+        faults.append(f"environments.0.data_from: name the environment the baseline is a copy of, one of {others}")
     faults += [
         f"environments.{i}.data_from: only the baseline takes data from another environment"
-        for i, e in enumerate(plan.environments)
-        if i and e.data_from
+        for i, environment in enumerate(environments)
+        if i and environment.get("data_from")
     ]
     return faults
 
 
-def _people_faults(plan: Plan) -> list[str]:
-    known = {person.id for person in plan.participants}
-    asked: list[tuple[str, Approval | None]] = [
-        ("approval", plan.approval),
-        ("support.accepted_by", plan.support.accepted_by),
+def _people_faults(document: Mapping[str, Any]) -> list[str]:
+    ids = [person.get("id") for person in _entries(document, "participants")]
+    known = set(_texts(ids))
+    approvers = _texts(_part(document, "approval").get("by"))
+    asked = [
+        ("approval", _part(document, "approval")),
+        ("support.accepted_by", _part(document, "support", "accepted_by")),
     ]
-    for i, environment in enumerate(plan.environments):
-        asked += [
-            (f"environments.{i}.go_no_go", environment.go_no_go),
-            (f"environments.{i}.sign_off", environment.sign_off),
-        ]
+    for i, environment in enumerate(_entries(document, "environments")):
+        asked += [(f"environments.{i}.{key}", _part(environment, key)) for key in ("go_no_go", "sign_off")]
     faults = [
-        f"{where}.by: {who!r} is not a participant of this plan"
+        f"{where}.by.{n}: {who!r} is not a participant of this plan"
         for where, approval in asked
-        if approval
-        for who in approval.by
+        for n, who in enumerate(_texts(approval.get("by")))
         if who not in known
     ]
-    if plan.requested_by not in known:
-        faults.append(f"requested_by: {plan.requested_by!r} is not a participant of this plan")
-    if plan.requested_by in plan.approval.by:
-        faults.append(f"approval.by: {plan.requested_by!r} requested the upgrade and cannot approve it")
-    ids = [person.id for person in plan.participants]
-    faults += [f"participants: {name!r} is named twice" for name in sorted({n for n in ids if ids.count(n) > 1})]
+    requester = document.get("requested_by")
+    if isinstance(requester, str):
+        if requester not in known:
+            faults.append(f"requested_by: {requester!r} is not a participant of this plan")
+        if requester in approvers:
+            faults.append(f"approval.by: {requester!r} requested the upgrade and cannot approve it")
+    return faults + [f"participants: {name!r} is named twice" for name in _repeated(ids)]
+
+
+def _other_faults(document: Mapping[str, Any]) -> list[str]:
+    faults = []
+    wanted = document.get("to_version")
+    if isinstance(wanted, str) and wanted == document.get("from_version"):
+        faults.append("to_version: equals from_version; there is nothing to upgrade")
+    order = _part(document, "statement_of_work")
+    first, last = order.get("valid_from"), order.get("valid_until")
+    if isinstance(first, date) and isinstance(last, date) and last < first:
+        faults.append("statement_of_work.valid_until: lies before valid_from")
     return faults
