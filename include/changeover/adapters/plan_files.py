@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
+from changeover.adapters.document_files import (
+    DocumentFaults,
+    UnusableFileError,
+    demand,
+    read_bytes,
+    stay_inside,
+    unusable,
+)
 from changeover.adapters.schema_faults import add_faults, validate
-from changeover.adapters.yaml_text import MAX_BYTES, YamlText, read_yaml
-from changeover.domain.fault import Fault
+from changeover.adapters.yaml_text import YamlText, read_yaml
+from changeover.domain.fault import Fault, Reading
 from changeover.domain.plan import Plan, cross_faults
-from changeover.errors import PlanError
 
-
-class PlanFaults(PlanError):
-    """A plan that cannot be used; `details` has every fault with its place."""
-
-    def __init__(self, name: str, details: tuple[Fault, ...]) -> None:
-        self.details = details
-        super().__init__(
-            f"{name} cannot be used: {len(details)} fault{'s' if len(details) != 1 else ''}",
-            faults=tuple(str(fault) for fault in details),
-            then="correct the plan and run `changeover plan check` on it",
-        )
-
-
-@dataclass(frozen=True)
-class PlanReading:
-    """One plan file: the plan, or why there is none. `digest` is "" when not even the bytes could be had."""
-
-    name: str
-    path: Path
-    digest: str
-    plan: Plan | None
-    faults: tuple[Fault, ...]
-    lines: YamlText | None = None
+_THEN = "correct the plan and run `changeover plan check` on it"
 
 
 def plan_digest(raw: bytes) -> str:
@@ -46,39 +29,78 @@ def plan_digest(raw: bytes) -> str:
 
 
 def parse_plan(text: bytes, *, name: str) -> Plan:
-    """Raise `PlanFaults` with every fault. `name` is the path; `<client>/<upgrade>.yaml` at its end must say what the plan says."""
+    """Raise `DocumentFaults` (a `PlanError`) with every fault.
+
+    `name` is the file's path; where it ends in `<client>/<upgrade>.yaml` the plan has to say the same.
+    """
     plan, document = _parse(text, name)
     if plan is None:
-        raise PlanFaults(name, _ordered(document.faults))
+        raise DocumentFaults(name, _ordered(document.faults), then=_THEN)
     return plan
 
 
 def load_plan(path: Path) -> Plan:
-    """Read and parse one plan file; raise `PlanFaults`."""
-    reading = read_plan(path)
-    if reading.plan is None:
-        raise PlanFaults(reading.name, reading.faults)
-    return reading.plan
+    """Read and parse one plan file; raise `DocumentFaults`."""
+    return demand(read_plan(path), then=_THEN)
 
 
-def read_plan(path: Path, *, within: Path | None = None) -> PlanReading:
-    """Never raises for what is on the disk. `within`: the directory that a symbolic link may not leave."""
-    name = str(path)
+def read_plan(path: Path, *, root: Path | None = None) -> Reading[Plan]:
+    """Never raises for what is on the disk. `root`: the directory that a symbolic link may not leave."""
     try:
-        _stay_inside(path, within)
+        if root is not None:
+            stay_inside(path, root)
         raw = read_bytes(path)
-    except _Unusable as exc:
-        return PlanReading(name, path, "", None, (Fault(name, 0, "", str(exc)),))
-    plan, document = _parse(raw, name)
-    return PlanReading(name, path, plan_digest(raw), plan, _ordered(document.faults), document)
+    except UnusableFileError as exc:
+        return unusable(path, exc)
+    plan, document = _parse(raw, str(path))
+    return Reading(str(path), plan, _ordered(document.faults), plan_digest(raw), document.line)
+
+
+def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ...]:
+    """Read every file named, and every plan below every directory named; a path that yields none is a fault of its own.
+
+    `plans` is where the product keeps its plans: there, a plan lies exactly at `<client>/<upgrade>.yaml`.
+    """
+    readings: dict[str, Reading[Plan]] = {}
+    for path in paths:
+        for reading in _walk(path, plans) if path.is_dir() else (_read_at_home(path, plans),):
+            readings.setdefault(os.path.abspath(reading.file), reading)
+    return tuple(readings.values())
+
+
+def _walk(directory: Path, plans: Path) -> Iterator[Reading[Plan]]:
+    found = False
+    for folder, below, files in os.walk(directory):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if name.startswith("."):
+                continue
+            if path.suffix in (".yml", ".YAML", ".YML"):
+                found = True
+                yield unusable(path, "is not read as a plan; name it <upgrade>.yaml")
+            elif path.suffix == ".yaml":
+                found = True
+                yield _read_at_home(path, plans, walked=directory)
+    if not found:
+        yield unusable(directory, "holds no plan (<client>/<upgrade>.yaml)")
+
+
+def _read_at_home(path: Path, plans: Path, *, walked: Path | None = None) -> Reading[Plan]:
+    place = Path(os.path.abspath(path))
+    if not place.is_relative_to(plans):
+        return read_plan(path, root=walked)
+    if len(place.relative_to(plans).parts) != 2:
+        return unusable(path, f"lies in the wrong place; a plan is {plans}/<client>/<upgrade>.yaml")
+    return read_plan(path, root=plans)
 
 
 def _parse(raw: bytes, name: str) -> tuple[Plan | None, YamlText]:
     document = read_yaml(raw, name=name)
     plan = validate(document, Plan)
-    if plan is None and not document.broken and isinstance(document.data, dict):
-        add_faults(document, cross_faults(document.data))
     if not document.broken and isinstance(document.data, dict):
+        if plan is None:
+            add_faults(document, cross_faults(document.data))
         _compare_names(document, PurePath(name))
     return (None, document) if document.faults else (plan, document)
 
@@ -87,58 +109,12 @@ def _compare_names(document: YamlText, path: PurePath) -> None:
     """The DAG, the CMDB and people find a plan by its path; it must not say something else inside."""
     if path.suffix != ".yaml":
         return
+    place = f"{path.parent.name}/{path.name}"
     for key, of_path in (("client", path.parent.name), ("upgrade", path.name.removesuffix(".yaml"))):
         told = document.data.get(key)
         if of_path and isinstance(told, str) and told != of_path and not document.was_refused((key,)):
-            document.fault(
-                document.line((key,)), (key,), f"is {told!r}, and the file is {path.parent.name}/{path.name}"
-            )
+            document.fault(document.line((key,)), (key,), f"is {told!r}, and the file is {place}")
 
 
 def _ordered(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(set(faults)))
-
-
-class _Unusable(Exception):
-    """The bytes of a file cannot be had, and why."""
-
-
-def read_bytes(path: Path) -> bytes:
-    """At most one byte more than a document may have; nothing but a regular file is opened."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as exc:
-        raise _Unusable(_reason(path, exc)) from exc
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _Unusable("is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise _Unusable(
-                f"has {status.st_size / 1024 / 1024:.1f} MiB; a document of this kind has a few KiB, "
-                f"at most {MAX_BYTES // 1024} KiB are read"
-            )
-        try:
-            return file.read(MAX_BYTES + 1) or b""
-        except OSError as exc:
-            raise _Unusable(_reason(path, exc)) from exc
-
-
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is a symbolic link to nothing" if path.is_symlink() else "does not exist"
-    if isinstance(error, PermissionError):
-        return "may not be read by this user"
-    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-
-
-def _stay_inside(path: Path, within: Path | None) -> None:
-    if within is None:
-        return
-    try:
-        target = path.resolve()
-        inside = target.is_relative_to(within.resolve())
-    except (OSError, RuntimeError, ValueError) as exc:
-        raise _Unusable(f"cannot be followed: {exc}") from exc
-    if not inside:
-        raise _Unusable(f"leads out of {within} to {target}; a plan lies where it is read")

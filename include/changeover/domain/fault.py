@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Document = TypeVar("Document")
 
 
 @dataclass(frozen=True, order=True)
@@ -25,3 +28,18 @@ class Fault:
 
 def dotted(path: Iterable[str | int]) -> str:
     return ".".join(str(part) for part in path)
+
+
+@dataclass(frozen=True)
+class Reading(Generic[Document]):
+    """A file that was read: the checked document, or the faults for which there is none.
+
+    `digest` is the sha256 of its exact bytes, "" when not even those could be had.
+    """
+
+    file: str
+    document: Document | None
+    faults: tuple[Fault, ...] = ()
+    digest: str = ""
+    line_of: Callable[[tuple[str | int, ...]], int] = lambda path: 0
+    """Line of a key, for faults that are found later."""

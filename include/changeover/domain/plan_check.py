@@ -1,0 +1,140 @@
+"""What is wrong with a plan beyond its form: against the release record, the application's role, its suites, the calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from difflib import get_close_matches
+
+from changeover.domain.lane import ENTRY_POINTS
+from changeover.domain.plan import Environment, Plan
+from changeover.domain.release import ReleaseRecord, path_findings
+from changeover.domain.role import ESSENTIAL, RoleOffer
+from changeover.domain.window import AnyTime, DatedWindow
+
+Path = tuple[str | int, ...]
+Told = tuple[Path, str]
+"""A fault's path in the plan, and its message."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """What the product has for a plan's application; None where it is missing or faulty (told on its own)."""
+
+    release: ReleaseRecord | None
+    role: RoleOffer | None
+    acceptance_tests: tuple[str, ...]
+    expectation_suites: tuple[str, ...]
+
+
+def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
+    """Every reason for which the plan could not be run as it stands."""
+    return (
+        *(_release_faults(plan, library.release) if library.release else ()),
+        *(_role_faults(plan, library.role) if library.role else ()),
+        *_not_applicable_faults(plan),
+        *_suite_faults(plan, library),
+        *_order_faults(plan, now.date()),
+        *_window_faults(plan, now),
+    )
+
+
+def plan_notes(plan: Plan) -> tuple[Told, ...]:
+    """What is allowed and yet worth a look before the plan is approved."""
+    return tuple(
+        (("environments", i, "window", *(note.split(":", 1)[0],)), note.split(": ", 1)[1])
+        for i, environment in enumerate(plan.environments)
+        if isinstance(environment.window, DatedWindow)
+        for note in environment.window.clock_notes()
+    )
+
+
+def _release_faults(plan: Plan, record: ReleaseRecord) -> Iterator[Told]:
+    keys = {"release-path": "from_version", "release-version": "from_version"}
+    for finding in path_findings(record, from_version=plan.from_version, to_version=plan.to_version):
+        if finding.inhibits:
+            hint = f"; {finding.remediation}" if finding.remediation else ""
+            yield (keys.get(finding.key, "to_version"),), f"{finding.summary}{hint}"
+
+
+def _role_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:
+    for name, lack in role.lacking():
+        wanting = [e.name for e in _environments_with(plan, name) if name not in e.not_applicable]
+        if wanting:
+            yield (
+                ("application",),
+                f"the role {plan.application!r} does not offer {name!r} ({lack}), and {', '.join(wanting)} "
+                f"{'needs' if len(wanting) == 1 else 'need'} it; complete the role, or say under not_applicable why not",
+            )
+
+
+def _environments_with(plan: Plan, entry_point: str) -> tuple[Environment, ...]:
+    return (plan.baseline,) if entry_point == "build" else plan.environments
+
+
+def _not_applicable_faults(plan: Plan) -> Iterator[Told]:
+    for i, environment in enumerate(plan.environments):
+        for name in environment.not_applicable:
+            path = ("environments", i, "not_applicable", name)
+            if name not in ENTRY_POINTS:
+                yield path, f"is not an entry point{_did_you_mean(name, ENTRY_POINTS)}"
+            elif name in ESSENTIAL:
+                yield path, "always applies: without it nothing can be proven or undone"
+
+
+def _suite_faults(plan: Plan, library: Library) -> Iterator[Told]:
+    if not library.acceptance_tests:
+        yield ("application",), f"there is no acceptance suite: include/acceptance/{plan.application}/test_*.py"
+    if not library.expectation_suites:
+        yield ("application",), f"there is no expectation suite: include/expectations/{plan.application}/*.yaml"
+
+
+def _order_faults(plan: Plan, today: date) -> Iterator[Told]:
+    """The statement of work: signed, in force, and covering every environment."""
+    order = plan.statement_of_work
+    for i, environment in enumerate(plan.environments):
+        if environment.name not in order.environments:
+            yield (
+                ("environments", i, "name"),
+                f"{environment.name!r} is not covered by {order.id}"
+                f"{_did_you_mean(environment.name, order.environments)}; it covers {', '.join(order.environments)}",
+            )
+    if order.signed_on > today:
+        yield ("statement_of_work", "signed_on"), f"{order.signed_on} lies in the future; today is {today}"
+    if order.valid_until < today:
+        yield ("statement_of_work", "valid_until"), f"{order.id} ended on {order.valid_until}; today is {today}"
+    if plan.trigger.dated > today:
+        yield ("trigger", "dated"), f"{plan.trigger.dated} lies in the future; today is {today}"
+
+
+def _window_faults(plan: Plan, now: datetime) -> Iterator[Told]:
+    order = plan.statement_of_work
+    for i, environment in enumerate(plan.environments):
+        window = environment.window
+        if isinstance(window, AnyTime):
+            continue
+        _, closes = window.instants()
+        first, last = window.local_days()
+        path = ("environments", i, "window", "on")
+        if closes <= now:
+            yield path, f"lies in the past: the window closed at {closes:%Y-%m-%d %H:%MZ}"
+        if not order.valid_from <= first <= last <= order.valid_until:
+            yield path, f"{first} to {last} is not within {order.id} ({order.valid_from} to {order.valid_until})"
+    yield from _sequence_faults(plan.environments)
+
+
+def _sequence_faults(environments: tuple[Environment, ...]) -> Iterator[Told]:
+    """Environments are upgraded in plan order, so a later one cannot have its window before an earlier one's."""
+    dated = [(i, e, e.window.instants()) for i, e in enumerate(environments) if isinstance(e.window, DatedWindow)]
+    for (_, before, (opens, _)), (i, after, (_, closes)) in zip(dated, dated[1:], strict=False):
+        if closes <= opens:
+            yield (
+                ("environments", i, "window", "on"),
+                f"{after.name} comes after {before.name} in this plan, and its window is over before that one opens",
+            )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, tuple(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,105 @@
+"""Check plans: each on its own, every fault at once; one bad plan never hides another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from changeover.domain.fault import Fault, Reading, dotted
+from changeover.domain.plan import Plan
+from changeover.domain.plan_check import Library, Told, plan_faults, plan_notes
+from changeover.domain.release import ReleaseRecord
+from changeover.domain.role import RoleOffer
+
+
+class Shelf(Protocol):
+    """Where plans and what they refer to are read from. Nothing on the disk makes it raise."""
+
+    def plans(self, paths: Sequence[Path]) -> tuple[Reading[Plan], ...]:
+        """Every file named, and every plan below every directory named."""
+
+    def release(self, name: str) -> Reading[ReleaseRecord]: ...
+    def role(self, application: str) -> Reading[RoleOffer]: ...
+    def acceptance_tests(self, application: str) -> tuple[str, ...]: ...
+    def expectation_suites(self, application: str) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class CheckedPlan:
+    """One plan and what is wrong with it. `notes` do not make it wrong."""
+
+    file: str
+    digest: str
+    plan: Plan | None
+    faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    plans: tuple[CheckedPlan, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing checked is not "all right"."""
+        return bool(self.plans) and all(plan.ok for plan in self.plans)
+
+    def as_json(self) -> dict[str, Any]:
+        """Stable: keys are added, never changed, under one `schema_version`."""
+        return {
+            "schema_version": 1,
+            "ok": self.ok,
+            "plans": [
+                {
+                    "file": checked.file,
+                    "ok": checked.ok,
+                    "digest": checked.digest or None,
+                    "client": checked.plan.client if checked.plan else None,
+                    "upgrade": checked.plan.upgrade if checked.plan else None,
+                    "faults": [fault.as_json() for fault in checked.faults],
+                    "notes": [note.as_json() for note in checked.notes],
+                }
+                for checked in self.plans
+            ],
+        }
+
+
+def check_plans(paths: Sequence[Path], shelf: Shelf, *, now: datetime) -> CheckReport:
+    return CheckReport(tuple(check_plan(reading, shelf, now=now) for reading in shelf.plans(paths)))
+
+
+def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> CheckedPlan:
+    """The faults of its form, or, when it has none, those against everything it refers to."""
+    plan = reading.document
+    if plan is None:
+        return CheckedPlan(reading.file, reading.digest, None, reading.faults)
+    release, role = shelf.release(plan.release), shelf.role(plan.application)
+    library = Library(
+        release.document,
+        role.document,
+        shelf.acceptance_tests(plan.application),
+        shelf.expectation_suites(plan.application),
+    )
+    faults = (
+        *_in_plan(reading, plan_faults(plan, library, now=now)),
+        *_in_reference(reading, "release", release),
+        *_in_reference(reading, "application", role),
+    )
+    notes = _in_plan(reading, plan_notes(plan))
+    return CheckedPlan(reading.file, reading.digest, plan, tuple(sorted(faults)), notes)
+
+
+def _in_plan(reading: Reading[Plan], told: Sequence[Told]) -> tuple[Fault, ...]:
+    return tuple(Fault(reading.file, reading.line_of(path), dotted(path), message) for path, message in told)
+
+
+def _in_reference(reading: Reading[Plan], key: str, other: Reading[Any]) -> tuple[Fault, ...]:
+    """Faults of another document, told at the plan's line that names it."""
+    return tuple(Fault(reading.file, reading.line_of((key,)), key, str(fault)) for fault in other.faults)
