@@ -1,0 +1,139 @@
+"""Artefacts of releases: wheels fetched once, with a manifest, and environments built from them offline."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from changeover.errors import LabError
+from changeover.lab.account import Account, Entry
+
+WANTED = "requirements.in"
+
+
+def fetch(
+    account: Account, root: Path, python: Path, application: str, version: str, requirements: Sequence[str]
+) -> Path:
+    """Fetch the wheels of `requirements` for the hosts' Python into root/<application>/<version>, unless there.
+
+    Sources are built into wheels here, so that a host needs neither a network nor a compiler. `pip` itself is among the
+    wheels: an environment can then be filled on a host whose Python comes without it.
+    """
+    directory = root / application / version
+    wanted = "\n".join((*requirements, "pip")) + "\n"
+    if _holds(directory, wanted):
+        return directory
+    part = root / application / f".{version}.part"
+    account.remove(part)
+    account.directories(part)
+    pip = _pip(account, root)
+    account.run(
+        [
+            python,
+            pip / "pip",
+            "wheel",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--wheel-dir",
+            part,
+            *wanted.split("\n")[:-1],
+        ],
+        env={"PIP_CACHE_DIR": str(root / ".pip")},
+    )
+    _describe(account, part, wanted)
+    account.remove(directory)
+    account.run(["mv", part, directory])
+    return directory
+
+
+def make_venv(account: Account, python: Path, path: Path, release: Path) -> None:
+    """Build a virtual environment from a fetched release alone: no index, no user configuration."""
+    account.run([python, "-m", "venv", "--without-pip", path])
+    pip = next(iter(sorted(release.glob("pip-*.whl"))))
+    options = ["--isolated", "--no-index", "--no-input", "--disable-pip-version-check", "--no-compile", "--quiet"]
+    account.run(
+        [
+            path / "bin/python",
+            pip / "pip",
+            "install",
+            *options,
+            "--find-links",
+            release,
+            "--requirement",
+            release / "requirements.txt",
+        ]
+    )
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """File name -> SHA-256 of every wheel and the requirements of a release."""
+    files = sorted((*directory.glob("*.whl"), directory / "requirements.txt"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _holds(directory: Path, wanted: str) -> bool:
+    try:
+        if (directory / WANTED).read_text(encoding="utf-8") != wanted:
+            return False
+        manifest = (directory / "SHA256SUMS").read_text(encoding="utf-8")
+        return manifest == _manifest(digests(directory))
+    except FileNotFoundError:
+        return False
+
+
+def _describe(account: Account, directory: Path, wanted: str) -> None:
+    """Pin what was fetched and write the manifest over it."""
+    pins = [
+        f"{name}=={release}"
+        for name, release in map(_name_and_version, sorted(directory.glob("*.whl")))
+        if name != "pip"
+    ]
+    account.write(directory, {"requirements.txt": Entry("\n".join(pins) + "\n"), WANTED: Entry(wanted)})
+    account.write(directory, {"SHA256SUMS": Entry(_manifest(digests(directory)))})
+
+
+def _manifest(found: dict[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in found.items())
+
+
+def _name_and_version(wheel: Path) -> tuple[str, str]:
+    name, release = wheel.name.split("-")[:2]
+    return re.sub(r"[-_.]+", "-", name).lower(), release
+
+
+def _pip(account: Account, root: Path) -> Path:
+    """A pip wheel that any Python can run: the one that comes with Python, else one from the package index."""
+    kept = root / ".bootstrap"
+    have = sorted(kept.glob("pip-*.whl"))
+    if have:
+        return have[0]
+    bundled = sysconfig.get_config_var("WHEEL_PKG_DIR")
+    import ensurepip  # here only: some distributions leave it out, and then the index is asked
+
+    places = [Path(bundled)] if bundled else []
+    found = [
+        wheel for place in (*places, Path(ensurepip.__file__).parent / "_bundled") for wheel in place.glob("pip-*.whl")
+    ]
+    wheel = found[0] if found else _download_pip()
+    account.write(kept, {wheel.name: Entry(wheel.read_bytes())})
+    return kept / wheel.name
+
+
+def _download_pip() -> Path:
+    target = tempfile.mkdtemp(prefix="changeover-pip-")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", target, "pip"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(Path(target).glob("pip-*.whl"))
+    if done.returncode != 0 or not wheels:
+        raise LabError(
+            f"pip could not be fetched: {done.stderr.strip()[-500:]}",
+            then="give this machine a reachable package index (PIP_INDEX_URL)",
+        )
+    return wheels[0]
