@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from itertools import pairwise
 
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.plan import Environment, Plan
@@ -64,8 +65,10 @@ def _role_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:
         if wanting:
             yield (
                 ("application",),
-                f"the role {plan.application!r} does not offer {name!r} ({lack}), and {', '.join(wanting)} "
-                f"{'needs' if len(wanting) == 1 else 'need'} it; complete the role, or say under not_applicable why not",
+                (
+                    f"the role {plan.application!r} does not offer {name!r} ({lack}), needed by {', '.join(wanting)}; "
+                    "complete the role, or say under not_applicable why it does not apply"
+                ),
             )
 
 
@@ -97,8 +100,10 @@ def _order_faults(plan: Plan, today: date) -> Iterator[Told]:
         if environment.name not in order.environments:
             yield (
                 ("environments", i, "name"),
-                f"{environment.name!r} is not covered by {order.id}"
-                f"{_did_you_mean(environment.name, order.environments)}; it covers {', '.join(order.environments)}",
+                (
+                    f"{environment.name!r} is not covered by {order.id}, which covers {', '.join(order.environments)}"
+                    f"{_did_you_mean(environment.name, order.environments)}"
+                ),
             )
     if order.signed_on > today:
         yield ("statement_of_work", "signed_on"), f"{order.signed_on} lies in the future; today is {today}"
@@ -127,7 +132,7 @@ def _window_faults(plan: Plan, now: datetime) -> Iterator[Told]:
 def _sequence_faults(environments: tuple[Environment, ...]) -> Iterator[Told]:
     """Environments are upgraded in plan order, so a later one cannot have its window before an earlier one's."""
     dated = [(i, e, e.window.instants()) for i, e in enumerate(environments) if isinstance(e.window, DatedWindow)]
-    for (_, before, (opens, _)), (i, after, (_, closes)) in zip(dated, dated[1:], strict=False):
+    for (_, before, (opens, _)), (i, after, (_, closes)) in pairwise(dated):
         if closes <= opens:
             yield (
                 ("environments", i, "window", "on"),
