@@ -92,7 +92,8 @@ def up(
     """Make what is missing and start the site's hosts, seeding the old release at first; what runs stays as it is.
 
     `port` is the first of ten ports on each address (0: a random free block). `artefacts` (or
-    $CHANGEOVER_LAB_ARTEFACTS) is where fetched releases are kept, by default below the root. `fault` implies a reset and then makes that fault.
+    $CHANGEOVER_LAB_ARTEFACTS) is where fetched releases are kept, by default below the root. `fault` implies a reset
+    and then makes that fault.
     """
     definition = _site(site)
     with _opened(root) as (account, place):

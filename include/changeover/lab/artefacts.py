@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from changeover.errors import LabError
@@ -114,16 +115,18 @@ def _pip(account: Account, root: Path) -> Path:
     have = sorted(kept.glob("pip-*.whl"))
     if have:
         return have[0]
-    bundled = sysconfig.get_config_var("WHEEL_PKG_DIR")
-    import ensurepip  # here only: some distributions leave it out, and then the index is asked
-
-    places = [Path(bundled)] if bundled else []
-    found = [
-        wheel for place in (*places, Path(ensurepip.__file__).parent / "_bundled") for wheel in place.glob("pip-*.whl")
-    ]
+    found = [wheel for place in _bundled() for wheel in place.glob("pip-*.whl")]
     wheel = found[0] if found else _download_pip()
     account.write(kept, {wheel.name: Entry(wheel.read_bytes())})
     return kept / wheel.name
+
+
+def _bundled() -> list[Path]:
+    """Where Python brings pip along; some distributions leave ensurepip out, others keep its wheels elsewhere."""
+    configured = sysconfig.get_config_var("WHEEL_PKG_DIR")
+    spec = find_spec("ensurepip")
+    own = [Path(spec.origin).parent / "_bundled"] if spec and spec.origin else []
+    return [*([Path(configured)] if configured else []), *own]
 
 
 def _download_pip() -> Path:
