@@ -21,10 +21,15 @@ class Person(Document):
     """Somebody who takes part; `id` is the login under which Airflow knows them."""
 
     id: Name
+    """Login under which Airflow and the CMDB know them."""
     name: str
+    """Name as people write it."""
     role: str
+    """What they do in this upgrade, such as upgrade_manager or client_approver."""
     side: str = "provider"
+    """`provider` or `client`."""
     email: str = ""
+    """Address for notices."""
 
 
 class Host(Document):

@@ -1,0 +1,275 @@
+"""Show what a plan will do: the sub-processes, the lanes with their hosts and windows, and the back-out of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from changeover.domain.estate import EstateEnvironment
+from changeover.domain.fault import Reading
+from changeover.domain.lane import EntryPoint, RoleDescription
+from changeover.domain.plan import Approval, Environment, Plan
+from changeover.domain.release import ReleaseRecord
+from changeover.domain.role import RoleOffer
+from changeover.domain.window import DatedWindow, Window, duration_text
+from changeover.errors import CmdbError
+from changeover.ports import Cmdb
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A line of the tree: what, and what there is to say about it."""
+
+    label: str
+    detail: str = ""
+    children: tuple[Branch, ...] = ()
+
+    def lines(self, depth: int = 0) -> list[str]:
+        """As plain text."""
+        own = "  " * depth + self.label + (f": {self.detail}" if self.detail else "")
+        return [own, *(line for child in self.children for line in child.lines(depth + 1))]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known around the plan; an environment maps to its record, None (not in the CMDB) or why it is not known."""
+
+    release: Reading[ReleaseRecord]
+    role: Reading[RoleOffer]
+    estate: dict[str, EstateEnvironment | str | None]
+
+
+def gather(plan: Plan, *, release: Reading[ReleaseRecord], role: Reading[RoleOffer], cmdb: Cmdb | str) -> Surroundings:
+    """Ask the CMDB for every environment. `cmdb` is the reason as text when there is none to ask."""
+    estate: dict[str, EstateEnvironment | str | None] = {}
+    for environment in plan.environments:
+        if isinstance(cmdb, str):
+            estate[environment.name] = cmdb
+            continue
+        try:
+            estate[environment.name] = cmdb.environment(plan.client, plan.application, environment.name)
+        except CmdbError as exc:
+            estate[environment.name] = str(exc)
+    return Surroundings(release, role, estate)
+
+
+def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
+    description = around.role.document.description if around.role.document else None
+    lanes = tuple(_lane(plan, environment, around, description) for environment in plan.lanes)
+    return Branch(
+        plan.title,
+        f"{plan.dag_id}, {plan.application} {plan.from_version} → {plan.to_version}, sha256 {digest[:12] or 'unknown'}",
+        (
+            _transition(plan),
+            Branch("2 Upgrade Kickoff", "roles are resolved, the kickoff note is written", _participants(plan)),
+            _release_analysis(plan, around),
+            _client_analysis(plan),
+            _baseline(plan, around, description),
+            _planning(plan),
+            _preparations(plan, description),
+            Branch("8, 9 Readiness Check; Implementation and Testing", "one environment after the other", lanes),
+            _support(plan),
+            Branch(
+                "11 Upgrade Project Closeout",
+                "exit conditions are checked, the change is closed, the CMDB's versions equal the discovered ones",
+            ),
+        ),
+    )
+
+
+def _transition(plan: Plan) -> Branch:
+    order = plan.statement_of_work
+    trigger = plan.trigger
+    return Branch(
+        "1 Transition from Sales",
+        "refused unless all of this holds; then the change is opened",
+        (
+            Branch(trigger.kind.replace("_", " "), f"{trigger.reference} of {trigger.dated}: {trigger.reason}"),
+            Branch(
+                f"statement of work {order.id}",
+                f"signed {order.signed_on}, valid {order.valid_from} to {order.valid_until}, "
+                f"covers {', '.join(order.environments)}",
+            ),
+        ),
+    )
+
+
+def _participants(plan: Plan) -> tuple[Branch, ...]:
+    return tuple(
+        Branch(person.name, f"{person.role.replace('_', ' ')} ({person.side}, {person.id})")
+        for person in plan.participants
+    )
+
+
+def _release_analysis(plan: Plan, around: Surroundings) -> Branch:
+    record = around.release.document
+    label = "3 Vendor Software Release Analysis"
+    if record is None:
+        return Branch(label, "; ".join(fault.message for fault in around.release.faults))
+    return Branch(
+        label,
+        f"{record.product} {record.version}, released {record.released}",
+        (
+            Branch("supported from", " or ".join(record.supported_from)),
+            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in record.manual_steps),
+            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in record.changed),
+        ),
+    )
+
+
+def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
+    return Branch(f"changed {kind}", f"{what}: {was} → {becomes or 'gone'}" if was or becomes else what)
+
+
+def _client_analysis(plan: Plan) -> Branch:
+    expected = plan.expected
+    parts = (
+        ("modules", ", ".join(expected.modules)),
+        ("customisations", ", ".join(expected.customisations)),
+        ("integrations", ", ".join(expected.integrations)),
+        ("settings", ", ".join(f"{key}={value}" for key, value in expected.settings.items())),
+    )
+    return Branch(
+        "4 Client-Specific Upgrade Analysis",
+        "what really runs is discovered on every host; what differs from this is a finding",
+        tuple(Branch(name, text) for name, text in parts if text),
+    )
+
+
+def _baseline(plan: Plan, around: Surroundings, role: RoleDescription | None) -> Branch:
+    environment = plan.baseline
+    return Branch(
+        "5 Baseline Upgrade Build and Testing",
+        f"{environment.name}: built at {plan.from_version} from {environment.data_from}'s data, upgraded, accepted, "
+        "backed out, old release accepted, upgraded again; every step is timed",
+        (
+            _hosts(environment, around),
+            Branch("window", window_text(environment.window)),
+            _step(role, environment, "build"),
+            _step(role, environment, "implement"),
+            _step(role, environment, "back_out"),
+        ),
+    )
+
+
+def _planning(plan: Plan) -> Branch:
+    return Branch(
+        "6 Upgrade Implementation Planning",
+        "run sheet with the measured times, bound to this plan's digest",
+        (Branch("approval", _asked(plan, plan.approval)),),
+    )
+
+
+def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
+    lanes = plan.lanes
+    steps = tuple(_step(role, lanes[0], name) for name in ("stage", "restore_point", "restore_drill"))
+    return Branch("7 Upgrade Preparations", f"on every host of {', '.join(lane.name for lane in lanes)}", steps)
+
+
+def _lane(plan: Plan, environment: Environment, around: Surroundings, role: RoleDescription | None) -> Branch:
+    def step(name: str) -> Branch:
+        return _step(role, environment, name)
+
+    go = environment.go_no_go
+    sign = environment.sign_off
+    limit = duration_text(environment.implement_within)
+    return Branch(
+        environment.name,
+        environment.kind,
+        (
+            _hosts(environment, around),
+            Branch("window", window_text(environment.window)),
+            Branch("readiness", "the readiness checks on every host; changes nothing", (step("discover"),)),
+            Branch("go/no-go", _asked(plan, go) if go else "the rule alone: every readiness check passed"),
+            Branch("restore point", "", tuple(map(step, ("quiesce", "restore_point", "restore_drill")))),
+            Branch("implement", f"within {limit}", (step("implement"),)),
+            Branch("acceptance", "acceptance suite and comparison of business data", (step("verify"),)),
+            Branch("sign-off", _asked(plan, sign) if sign else "passed acceptance is the sign-off"),
+            Branch("verdict", "one of", (
+                Branch("commit", "everything is proven", (step("commit"),)),
+                Branch("back out", f"the change began and something is not proven; {_scope(environment)}", (step("back_out"),)),
+                Branch("stand down", "the change had not begun; what was closed is opened", (step("resume"),)),
+            )),
+            Branch("settle", "versions are read on every host, the outcome is recorded, the locks are released"),
+        ),
+    )  # fmt: skip
+
+
+def _scope(environment: Environment) -> str:
+    return "only the hosts that failed" if environment.back_out == "per_host" else "every touched host"
+
+
+def _support(plan: Plan) -> Branch:
+    care = plan.support.hypercare
+    return Branch(
+        "10 Initial Support and Transition",
+        f"watched for {duration_text(care.length)}, every {duration_text(care.interval)}",
+        (Branch("accepted by", _asked(plan, plan.support.accepted_by)),),
+    )
+
+
+def _hosts(environment: Environment, around: Surroundings) -> Branch:
+    known = around.estate.get(environment.name)
+    if known is None:
+        return Branch(
+            "hosts", f"{environment.name!r} is not in the CMDB; a run is refused until its estate is imported"
+        )
+    if isinstance(known, str):
+        return Branch("hosts", f"unknown: {known}")
+    if not known.hosts:
+        return Branch("hosts", "none in the CMDB; a run is refused")
+    on_record = f"{known.version} on record" if known.version else "no version on record"
+    return Branch(
+        "hosts",
+        f"{len(known.hosts)} in the CMDB, {on_record}",
+        tuple(Branch(host.name, f"{host.user}@{host.address}:{host.port}") for host in known.hosts),
+    )
+
+
+def _step(role: RoleDescription | None, environment: Environment, name: str) -> Branch:
+    """An entry point of the role, and how it is undone in the role's own words."""
+    if reason := environment.not_applicable.get(name):
+        return Branch(name, f"does not apply: {reason}")
+    if role is None:
+        return Branch(name, "the role could not be read, so its back-out is not known")
+    entry = role.entry_points.get(name)
+    if entry is None:
+        return Branch(name, "the role does not describe it")
+    return Branch(name, f"{entry.title}; {_undone(entry)}")
+
+
+_UNDONE: dict[str, Callable[[str], str]] = {
+    "yes": lambda how: f"back-out: {how}",
+    "until_commit": lambda how: f"back-out until commit: {how}",
+    "no": lambda how: f"cannot be backed out: {how}",
+}
+
+
+def _undone(entry: EntryPoint) -> str:
+    return _UNDONE[entry.reversible](entry.back_out) if entry.changes_host else "changes nothing on the host"
+
+
+def _asked(plan: Plan, approval: Approval) -> str:
+    names = {person.id: person.name for person in plan.participants}
+    who = " or ".join(f"{names.get(name, name)} ({name})" for name in approval.by)
+    return f"{who}, waited for {duration_text(approval.wait)}; no answer is a no"
+
+
+def window_text(window: Window) -> str:
+    """In the client's wall clock and in UTC."""
+    if not isinstance(window, DatedWindow):
+        return f"any time: {window.reason}"
+    opens, closes = window.instants()
+    zone = ZoneInfo(window.zone)
+
+    def local(instant: datetime) -> str:
+        return f"{instant.astimezone(zone):%a %Y-%m-%d %H:%M}"
+
+    hours, minutes = divmod(int((closes - opens).total_seconds()) // 60, 60)
+    notes = "".join(f"; {note}" for note in window.clock_notes())
+    return (
+        f"{local(opens)} to {local(closes)} {window.zone} = {opens:%Y-%m-%d %H:%MZ} to {closes:%Y-%m-%d %H:%MZ} "
+        f"({hours} h {minutes:02d}); late start until {duration_text(window.late_start_tolerance)} after opening{notes}"
+    )
