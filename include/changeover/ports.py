@@ -9,10 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from changeover.domain.acceptance import SuiteRun
 from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
-from changeover.domain.gate import CheckResult, GateResult
+from changeover.domain.facts import HostFacts
+from changeover.domain.gate import GateResult
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
 
@@ -235,40 +237,12 @@ class Executor(Protocol):
         """End it here and on its hosts; (confirmed over fresh connections, what was seen)."""
 
 
-@dataclass(frozen=True)
-class HostFacts:
-    """What a read-only probe over SSH saw; None where it could not be read (which is a "no" for the gate)."""
-
-    host: str
-    reachable: bool
-    error: str = ""
-    python: str | None = None
-    clock_offset: timedelta | None = None
-    writable: Mapping[str, bool] = field(default_factory=dict)
-    free_bytes: Mapping[str, int] = field(default_factory=dict)
-    total_bytes: Mapping[str, int] = field(default_factory=dict)
-    free_inodes: Mapping[str, int] = field(default_factory=dict)
-    total_inodes: Mapping[str, int] = field(default_factory=dict)
-    lock: Mapping[str, Any] | None = None
-    """Content of the host's lock, if it is held."""
-
-
 class Probe(Protocol):
     """Reads facts of hosts over SSH, all at once, within a hard limit."""
 
     def host_facts(
         self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta
     ) -> Mapping[str, HostFacts]: ...
-
-
-@dataclass(frozen=True)
-class SuiteRun:
-    """What an acceptance or expectation suite did. `declared` are the (check, host) pairs it should have run."""
-
-    declared: tuple[tuple[str, str], ...]
-    results: tuple[CheckResult, ...]
-    hosts_seen: tuple[str, ...]
-    evidence: Mapping[str, Path]
 
 
 class AcceptanceSuite(Protocol):

@@ -1,0 +1,84 @@
+"""The catalogue of checks: what is asked, when, of what weight, against which threshold, and what to do about a "no"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from changeover.domain.estate import Document, Name
+from changeover.domain.finding import Severity
+from changeover.domain.plan import Line
+
+Amount = Annotated[int, Field(ge=0)]
+
+
+class CheckStage(StrEnum):
+    """When a check is asked. `baseline` is the readiness check of the rehearsal, before restore points are proven."""
+
+    ANALYSIS = "analysis"
+    BASELINE = "baseline"
+    READINESS = "readiness"
+    ACCEPTANCE = "acceptance"
+
+
+class Check(Document):
+    """One entry of `include/checks/*.yaml`."""
+
+    key: Name
+    title: Line
+    severity: Severity
+    stages: tuple[CheckStage, ...] = Field(min_length=1)
+    scope: Literal["host", "environment"] = "host"
+    measured_by: Literal["ssh_probe", "discover", "ledger", "cmdb", "pytest", "great_expectations"]
+    thresholds: Mapping[Name, Amount] = Field(default_factory=dict)
+    """Whole numbers; the unit is the end of the name (`_bytes`, `_percent`, `_milliseconds`, `_hours`)."""
+    remediation: Line
+    source: Line = "Changeover"
+
+    def limit(self, name: str) -> Fraction:
+        return Fraction(self.thresholds[name])
+
+
+class CheckFile(Document):
+    schema_version: Literal[1]
+    checks: tuple[Check, ...] = Field(min_length=1)
+
+
+class Catalogue(Document):
+    """Every check of every file."""
+
+    checks: tuple[Check, ...]
+
+    @model_validator(mode="after")
+    def _keys_are_unique(self) -> Catalogue:
+        keys = [check.key for check in self.checks]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError("\n".join(f"checks: {key!r} is in the catalogue twice" for key in twice))
+        return self
+
+    def __getitem__(self, key: str) -> Check:
+        return {check.key: check for check in self.checks}[key]
+
+    def at(self, stage: CheckStage, *, off: Iterable[str] = ()) -> tuple[Check, ...]:
+        """The checks of a stage; `off` leaves out advisory ones only, an inhibitor stays whatever a plan says."""
+        unwanted = set(off)
+        return tuple(
+            check
+            for check in self.checks
+            if stage in check.stages and not (check.severity is Severity.ADVISORY and check.key in unwanted)
+        )
+
+    def faults_of(self, off: Mapping[str, str]) -> tuple[str, ...]:
+        """What is wrong with a plan's `checks_off`, as `path: message`."""
+        known = {check.key: check for check in self.checks}
+        return tuple(
+            f"checks_off.{key}: no check of the catalogue has this key"
+            if key not in known
+            else f"checks_off.{key}: is an inhibitor and cannot be left out"
+            for key in off
+            if key not in known or known[key].severity is Severity.INHIBITOR
+        )
