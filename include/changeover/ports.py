@@ -162,6 +162,8 @@ class Incident:
     opened_at: datetime
     closed_at: datetime | None
     summary: str
+    caused_by: str = ""
+    """Correlation id of the change it is put down to."""
 
 
 class Cmdb(Protocol):
