@@ -1,0 +1,226 @@
+"""Starts and stops a one-machine Airflow; itself without Airflow, so that the command line stays quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+
+from changeover.errors import ChangeoverError
+from changeover.orchestration.airflow_settings import airflow_environment
+from changeover.orchestration.processes import PidFile, end_session
+from changeover.settings import Settings
+
+ADMINISTRATOR = "admin"
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+
+
+class AirflowError(ChangeoverError):
+    """Airflow did not start, or does not do what was asked of it."""
+
+
+@dataclass(frozen=True)
+class AirflowServer:
+    """A started Airflow: where it is and who may log in. The passwords are in `passwords_path` (0600)."""
+
+    settings: Settings
+    port: int
+    people: Mapping[str, str]
+    components: tuple[str, ...] = COMPONENTS
+    started_at: float = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def passwords_path(self) -> Path:
+        return self.settings.airflow_home / "passwords.json"
+
+    def password(self, person: str) -> str:
+        """The password of one login."""
+        return str(json.loads(self.passwords_path.read_text())[person])
+
+    def log(self, component: str) -> Path:
+        return self.settings.airflow_home / "logs" / f"{component}.log"
+
+    def pid(self, component: str) -> int | None:
+        """The component's process, None while there is none."""
+        process = PidFile(self.settings.airflow_home, component).process()
+        return process.pid if process else None
+
+    def alive(self) -> bool:
+        """Whether the keeper of this Airflow runs."""
+        return PidFile(self.settings.airflow_home, "keeper").process() is not None
+
+    def stop(self) -> None:
+        """End all of it: asked first, killed where that does not help."""
+        stop(self.settings)
+
+
+def start(
+    settings: Settings,
+    *,
+    people: Mapping[str, str] | None = None,
+    port: int = 0,
+    components: tuple[str, ...] = COMPONENTS,
+    extra_environment: Mapping[str, str] | None = None,
+    plan_builder: str | None = None,
+    parallelism: int = 6,
+) -> AirflowServer:
+    """Start the components and return at once; `wait_ready` says when they work. A leftover of this home is ended first.
+
+    `people` maps login → role; an administrator is added. `port` 0 takes a free one.
+    """
+    stop(settings)
+    home = settings.airflow_home
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    logins = {ADMINISTRATOR: "admin", **(people or {})}
+    _write_keys(home / "airflow.cfg")
+    _write_passwords(home / "passwords.json", logins)
+    chosen, *log_ports = [port or free_port(), free_port(), free_port()]
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
+        **airflow_environment(
+            settings,
+            port=chosen,
+            people=logins,
+            log_ports=(log_ports[0], log_ports[1]),
+            parallelism=parallelism,
+            plan_builder=plan_builder,
+        ),
+        **(extra_environment or {}),
+    }
+    with open(home / "logs" / "keeper.log", "ab") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "changeover.orchestration.keeper", *components],
+            cwd=settings.project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C goes to the caller, who ends Airflow in order
+        )
+    PidFile(home, "keeper").write(keeper.pid)
+    return AirflowServer(settings, chosen, logins, components, time.time())
+
+
+def stop(settings: Settings) -> tuple[str, ...]:
+    """End what runs under this home, found by pid and start time; the answer names what was found running."""
+    home = settings.airflow_home
+    found = []
+    for name in ("keeper", "prepare", *COMPONENTS):  # the keeper first: it would start the others again
+        file = PidFile(home, name)
+        if process := file.process():
+            found.append(name)
+            end_session(process.pid, patience=25.0 if name == "keeper" else 5.0)
+        file.remove()
+    return tuple(found)
+
+
+def wait_ready(
+    server: AirflowServer,
+    *,
+    timeout: float = 120.0,
+    on_progress: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Wait until every component works and the execution API is warm; raise `AirflowError` when that does not come about."""
+    deadline = time.monotonic() + timeout
+    waiting: tuple[str, ...] = ("api-server",)
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60.0) as client:
+        warm = "api-server" not in server.components
+        while time.monotonic() < deadline:
+            _check_alive(server)
+            waiting = _not_ready(server, client)
+            if not warm and "api-server" not in waiting:
+                _warm(client)
+                warm = True
+            if not waiting:
+                return
+            on_progress(", ".join(waiting))
+            time.sleep(0.2)
+    raise AirflowError(
+        f"Airflow was not ready after {timeout:.0f} s: {', '.join(waiting)} did not answer",
+        where=str(server.settings.airflow_home / "logs"),
+        then="read the log named after the component",
+    )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses right now."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _not_ready(server: AirflowServer, client: httpx.Client) -> tuple[str, ...]:
+    try:
+        health = client.get("/api/v2/monitor/health").json()
+    except (httpx.HTTPError, ValueError):
+        return server.components
+    waiting = []
+    for component in server.components:
+        if component not in _HEALTH_NAMES:
+            continue
+        name = _HEALTH_NAMES[component]
+        beat = (health.get(name) or {}).get(f"latest_{name}_heartbeat")
+        # A heartbeat of the run before looks healthy for another half minute.
+        if not beat or datetime.fromisoformat(beat).timestamp() < server.started_at:
+            waiting.append(component)
+    return tuple(waiting)
+
+
+def _warm(client: httpx.Client) -> None:
+    """The execution API builds itself on its first request, which would otherwise be the first task's."""
+    client.get("/execution/health", headers={"Airflow-API-Version": "2025-01-01"})
+
+
+def _check_alive(server: AirflowServer) -> None:
+    if server.alive():
+        return
+    log = server.settings.airflow_home / "logs" / "keeper.log"
+    lines = log.read_text(errors="replace").strip().splitlines()[-5:] if log.exists() else []
+    raise AirflowError(
+        "Airflow ended while it was starting: " + " / ".join(lines),
+        where=str(log.parent),
+        then="read keeper.log and prepare.log there",
+    )
+
+
+def _write_keys(path: Path) -> None:
+    """Airflow's keys, made once, in its own configuration file: in the environment every process on a host would carry them."""
+    if path.exists():
+        return
+    fernet = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    _write_private(
+        path,
+        f"[core]\nfernet_key = {fernet}\n\n[api]\nsecret_key = {secrets.token_urlsafe(32)}\n\n"
+        f"[api_auth]\njwt_secret = {secrets.token_urlsafe(64)}\n",
+    )
+
+
+def _write_passwords(path: Path, people: Mapping[str, str]) -> None:
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    _write_private(path, json.dumps({who: known.get(who) or secrets.token_urlsafe(9) for who in people}))
+
+
+def _write_private(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+        target.write(text)
+    unfinished.replace(path)
