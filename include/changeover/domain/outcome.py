@@ -51,6 +51,8 @@ class EnvironmentProofs:
     old_data_whole: bool | None
     window_missed: bool = False
     issues: tuple[str, ...] = ()
+    hosts_backed_out: tuple[str, ...] = ()
+    """The hosts a back-out was run on; empty means all of them."""
 
 
 def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
@@ -60,18 +62,32 @@ def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
     if proofs.back_out_began:
         return _after_back_out(proofs)
     missing = (
-        *_wrong_versions(proofs, proofs.to_version),
-        *(() if proofs.acceptance_passed else ("acceptance of the new release is not proven",)),
-        *(() if proofs.data_whole else ("the comparison of business data is not proven",)),
+        *_wrong_versions(proofs, proofs.to_version, proofs.hosts_planned),
+        *(
+            ()
+            if proofs.acceptance_passed
+            else ("acceptance of the new release is not proven",)
+        ),
+        *(
+            ()
+            if proofs.data_whole
+            else ("the comparison of business data is not proven",)
+        ),
         *(() if proofs.signed_off else ("sign-off is missing",)),
         *(() if proofs.committed else ("the new release was not committed",)),
     )
     if missing:
-        return Verdict(Outcome.UNKNOWN, ("the change began and neither success nor back-out is proven", *missing))
+        return Verdict(
+            Outcome.UNKNOWN,
+            ("the change began and neither success nor back-out is proven", *missing),
+        )
     if proofs.issues:
         return Verdict(Outcome.SUCCESSFUL_WITH_ISSUES, proofs.issues)
     return Verdict(
-        Outcome.SUCCESSFUL, (f"{proofs.to_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",)
+        Outcome.SUCCESSFUL,
+        (
+            f"{proofs.to_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",
+        ),
     )
 
 
@@ -87,23 +103,47 @@ def _untouched(proofs: EnvironmentProofs) -> Verdict:
 
 
 def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
+    chosen = proofs.hosts_backed_out or proofs.hosts_planned
     missing = (
-        *_wrong_versions(proofs, proofs.from_version),
-        *(() if proofs.old_release_accepted else ("acceptance of the old release is not proven",)),
-        *(() if proofs.old_data_whole else ("the comparison of business data after the back-out is not proven",)),
+        *_wrong_versions(proofs, proofs.from_version, chosen),
+        *(
+            ()
+            if proofs.old_release_accepted
+            else ("acceptance of the old release is not proven",)
+        ),
+        *(
+            ()
+            if proofs.old_data_whole
+            else ("the comparison of business data after the back-out is not proven",)
+        ),
     )
     if missing:
-        return Verdict(Outcome.BACK_OUT_FAILED, missing)
+        return Verdict(Outcome.BACK_OUT_FAILED, (*missing, *proofs.issues))
+    kept = tuple(host for host in proofs.hosts_planned if host not in chosen)
+    if kept:
+        found = ", ".join(f"{host} keeps {proofs.versions.get(host)}" for host in kept)
+        return Verdict(
+            Outcome.UNKNOWN,
+            (
+                f"backed out on {', '.join(chosen)} only; {found}: a person must decide",
+                *proofs.issues,
+            ),
+        )
     return Verdict(
         Outcome.BACKED_OUT,
-        (f"{proofs.from_version} runs on {', '.join(proofs.hosts_planned)} and was accepted", *proofs.issues),
+        (
+            f"{proofs.from_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",
+            *proofs.issues,
+        ),
     )
 
 
-def _wrong_versions(proofs: EnvironmentProofs, wanted: str) -> tuple[str, ...]:
+def _wrong_versions(
+    proofs: EnvironmentProofs, wanted: str, hosts: tuple[str, ...]
+) -> tuple[str, ...]:
     return tuple(
         f"{host}: {proofs.versions.get(host) or 'no version'} found, {wanted} wanted"
-        for host in proofs.hosts_planned
+        for host in hosts
         if proofs.versions.get(host) != wanted
     )
 
@@ -120,20 +160,34 @@ _GRAVITY = (
 
 
 def run_verdict(
-    environments: Mapping[str, Verdict], *, planned: Iterable[str], blockers: tuple[str, ...] = ()
+    environments: Mapping[str, Verdict],
+    *,
+    planned: Iterable[str],
+    blockers: tuple[str, ...] = (),
 ) -> Verdict:
     """The gravest environment decides; an environment without a verdict, or a blocker, rules success out."""
     planned = tuple(planned)
     reasons = tuple(
-        f"{name}: {verdict.outcome} ({'; '.join(verdict.reasons)})" for name, verdict in environments.items()
+        f"{name}: {verdict.outcome} ({'; '.join(verdict.reasons)})"
+        for name, verdict in environments.items()
     )
     outcomes = {verdict.outcome for verdict in environments.values()}
     absent = tuple(name for name in planned if name not in environments)
     if not planned:
-        return Verdict(Outcome.REFUSED, (*blockers, *reasons, "no environment was reached; nothing was touched"))
+        return Verdict(
+            Outcome.REFUSED,
+            (*blockers, *reasons, "no environment was reached; nothing was touched"),
+        )
     if absent and (not outcomes or all(outcome.is_success for outcome in outcomes)):
         outcomes.add(Outcome.REFUSED)
     gravest = next(outcome for outcome in _GRAVITY if outcome in outcomes)
     if blockers and gravest.is_success:
         gravest = Outcome.UNKNOWN
-    return Verdict(gravest, (*blockers, *reasons, *(f"{name}: not reached, not touched" for name in absent)))
+    return Verdict(
+        gravest,
+        (
+            *blockers,
+            *reasons,
+            *(f"{name}: not reached, not touched" for name in absent),
+        ),
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from changeover.errors import CmdbUnavailable
-from changeover.ports import Clock, Cmdb, CmdbWrite, Ledger, OutboxItem, WriteState
+from changeover.ports import Cmdb, CmdbWrite, Ledger, OutboxItem, WriteState
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ class _Pass:
     unanswered: int = 0
 
 
-def deliver(ledger: Ledger, cmdb: Cmdb, now: Clock) -> DeliveryReport:
-    """A failed write blocks only its own change. Safe to run in several processes: the CMDB takes an op_key once."""
+def deliver(ledger: Ledger, cmdb: Cmdb, now: datetime) -> DeliveryReport:
+    """A failed write blocks only its own change; `now` is the time of the pass. Safe to run in several processes: the CMDB takes an op_key once."""
     done = _Pass()
-    while (writes := _next_writes(ledger, done, now())) and done.unanswered < OUTAGE_AFTER:
+    while (writes := _next_writes(ledger, done, now)) and done.unanswered < OUTAGE_AFTER:
         for write in writes:
             if write.change not in done.blocked and done.unanswered < OUTAGE_AFTER:
                 _deliver_one(ledger, cmdb, write, now, done)
@@ -77,18 +77,18 @@ def _next_writes(ledger: Ledger, done: _Pass, at: datetime) -> tuple[CmdbWrite, 
     return tuple(write for write in pending if write.change not in done.blocked)
 
 
-def _deliver_one(ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: Clock, done: _Pass) -> None:
+def _deliver_one(ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, done: _Pass) -> None:
     try:
         cmdb.apply(write)
     except CmdbUnavailable as exc:
         done.unanswered += 1
-        _failed(ledger, write, str(exc), now(), done, refused=False)
+        _failed(ledger, write, str(exc), now, done, refused=False)
     except Exception as exc:  # noqa: BLE001  # whatever one write does, the other changes' writes must get through
         done.unanswered = 0
-        _failed(ledger, write, f"{type(exc).__name__}: {exc}", now(), done, refused=True)
+        _failed(ledger, write, f"{type(exc).__name__}: {exc}", now, done, refused=True)
     else:
         done.unanswered = 0
-        ledger.write_delivered(write.op_key, now())
+        ledger.write_delivered(write.op_key, now)
         done.delivered.append(write.op_key)
         log.info("cmdb write delivered: change=%s op=%s kind=%s", write.change, write.op_key, write.kind)
 

@@ -1,0 +1,121 @@
+"""From an Airflow task's context to the run it belongs to, with the tools wired for a worker."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from changeover.errors import LedgerError
+from changeover.orchestration.pinned import PinnedPlan
+from changeover.ports import Credentials
+from changeover.usecases.tools import Tools, Upgrade
+
+log = logging.getLogger(__name__)
+
+
+def opened(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
+    """The run, opened now if this is the first task to ask."""
+    from changeover.usecases.open_run import requested_run
+
+    tools = worker_tools()
+    dag_run = context["dag_run"]
+    run = requested_run(
+        pinned.plan,
+        plan_digest=pinned.digest,
+        plan_text=pinned.text,
+        dag_run_id=dag_run.run_id,
+        requested_by=getattr(dag_run, "triggering_user_name", None)
+        or pinned.plan.requested_by,
+        asked=request(context),
+        at=tools.clock(),
+    )
+    return _upgrade(pinned, tools, tools.ledger.open_run(run)), tools
+
+
+def running(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
+    """The run as it was opened; refuses to go on with another plan text."""
+    from changeover.domain.record import run_key
+
+    tools = worker_tools()
+    run = tools.ledger.run(run_key(pinned.plan.dag_id, context["dag_run"].run_id))
+    if run is None:
+        raise LedgerError(
+            "this run is not in the ledger",
+            where=context["dag_run"].run_id,
+            then="clear the run's first task",
+        )
+    return _upgrade(pinned, tools, run), tools
+
+
+def request(context: Any) -> dict[str, Any]:
+    """What was asked: the form's parameters, and every key of the raw conf beside them."""
+    params = {key: context["params"][key] for key in context["params"]}
+    return {**params, **(context["dag_run"].conf or {})}
+
+
+def faults_of_request(pinned: PinnedPlan, context: Any) -> tuple[str, ...]:
+    from changeover.usecases.open_run import request_faults
+
+    return request_faults(pinned.plan, request(context))
+
+
+def worker_tools() -> Tools:
+    from changeover.wiring import tools
+
+    return tools(vault=ConnectionVault(), tell=lambda line: log.info("%s", line))
+
+
+def deliver_quietly(tools: Tools) -> None:
+    """Bring the CMDB up to date now if it can be reached; what cannot be delivered waits in the outbox."""
+    from changeover.usecases.deliver_outbox import deliver
+
+    report = deliver(tools.ledger, tools.cmdb, tools.clock())
+    log.info("CMDB: %s", report)
+
+
+def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
+    from changeover.wiring import write_report_files
+
+    return {
+        name: str(path)
+        for name, path in write_report_files(tools, upgrade.run.key).items()
+    }
+
+
+def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
+    from changeover.adapters.release_files import load_release
+
+    if run.plan_digest != pinned.digest:
+        raise LedgerError(
+            f"the run was opened on plan {run.plan_digest}, this task carries {pinned.digest}",
+            where=run.key,
+            then="start a new run for the new plan text; a run keeps the text it began with",
+        )
+    return Upgrade(
+        run,
+        pinned.plan,
+        load_release(pinned.plan.release, releases=tools.settings.releases),
+    )
+
+
+class ConnectionVault:
+    """Credentials from Airflow connections: `extra.private_key` is the SSH key, `extra.secrets` go to the roles."""
+
+    def credentials(self, connections: Any) -> Credentials:
+        from airflow.sdk import BaseHook
+        from airflow.sdk.log import mask_secret
+
+        keys: dict[str, str] = {}
+        secrets: dict[str, str] = {}
+        for name in connections:
+            extra = BaseHook.get_connection(name).extra_dejson
+            keys[name] = str(extra["private_key"])
+            secrets |= {
+                key: str(value) for key, value in (extra.get("secrets") or {}).items()
+            }
+        for secret in (
+            *secrets.values(),
+            *(line for key in keys.values() for line in key.splitlines()),
+        ):
+            mask_secret(secret)
+        return Credentials(keys, secrets)

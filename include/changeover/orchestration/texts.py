@@ -1,0 +1,185 @@
+"""What operators read in the Airflow UI: titles, tooltips, runbook notes, approval requests."""
+
+from __future__ import annotations
+
+from changeover.domain.plan import Approval, Environment, Mode, Plan
+from changeover.domain.runsheet import describe_window
+
+MODES = {
+    str(Mode.ANALYSE): "Analyse: read only, no change",
+    str(Mode.REHEARSE): "Rehearse: analysis and the baseline build",
+    str(Mode.IMPLEMENT): "Implement: the whole upgrade",
+    str(Mode.BACK_OUT): "Back out: the named environments, to the release before",
+}
+MODE_HELP = "Each mode goes further along the same path; a back-out goes the other way and needs a reason."
+REASON_HELP = "Why this run is started. Needed for a back-out; kept in the record."
+
+GROUPS = {
+    "s01_transition": (
+        "1 Transition from Sales",
+        "Entry conditions; opens the change in the CMDB. Touches no host.",
+    ),
+    "s02_kickoff": ("2 Kickoff", "Participants resolved and told. Touches no host."),
+    "s03_release_analysis": (
+        "3 Release analysis",
+        "What the vendor's release asks for and changes. Touches no host.",
+    ),
+    "s04_client_analysis": (
+        "4 Client analysis",
+        "Reads every host and compares with plan and CMDB. Changes nothing.",
+    ),
+    "s05_baseline": (
+        "5 Baseline",
+        "Builds the baseline environment, upgrades it, backs it out, upgrades it again; all timed.",
+    ),
+    "s06_planning": (
+        "6 Planning",
+        "Run sheet from measured times; named people approve this plan text. Touches no host.",
+    ),
+    "s07_preparations": (
+        "7 Preparations",
+        "Stages and verifies artefacts on every host; proves a first restore point.",
+    ),
+    "s10_support": (
+        "10 Support",
+        "Hypercare watch, then support accepts. Changes nothing.",
+    ),
+    "s11_closeout": (
+        "11 Closeout",
+        "Exit conditions, change closed, CMDB equal to discovery, report.",
+    ),
+}
+
+TITLES = {
+    "check_entry": "Entry conditions met",
+    "open_change": "Open the change",
+    "tell_participants": "Tell the participants",
+    "analyse_release": "Analyse the release",
+    "analyse_client": "Discover and compare",
+    "build": "Build the baseline",
+    "implement": "Implement",
+    "accept_new": "Accept the new release",
+    "back_out": "Back out",
+    "accept_old": "Accept the old release",
+    "implement_again": "Implement again",
+    "accept_again": "Accept again",
+    "run_sheet": "Write the run sheet",
+    "approve_plan": "Plan approved?",
+    "bind_approval": "Bind the approval",
+    "prepare": "Stage and prove",
+    "window": "Our turn, window open?",
+    "readiness": "Ready?",
+    "go_no_go": "Go?",
+    "restore_point": "Take the restore point",
+    "acceptance": "Accepted?",
+    "sign_off": "Signed off?",
+    "verdict": "Keep or back out?",
+    "commit": "Commit",
+    "stand_down": "Stand down",
+    "settle": "Settle",
+    "hypercare": "Hypercare watch",
+    "support_accepts": "Support accepts?",
+    "check_exit": "Exit conditions met",
+    "close_change": "Close the change",
+}
+
+_ASK = (
+    "Waits for a named person. **Red** means rejected or not answered in time; nothing after it starts. "
+    "Answer under *Required Actions*; who may answer and until when is in the request."
+)
+TASKS = {
+    "check_entry": "Checks the request, statement of work, dates, release path and that the CMDB knows every host; freezes the hosts. "
+    "**Red** means *refused*: correct the plan, the CMDB or the request and start a new run.",
+    "open_change": "Opens a normal change. Skipped for analyses and rehearsals.",
+    "tell_participants": "Everybody who has to decide must be known to the CMDB. **Red** names who is not.",
+    "analyse_release": "The vendor's path and requirements. **Red** names the inhibitors.",
+    "analyse_client": "Reads version, modules, settings and integrations on every host. Read only. **Red** names what differs.",
+    "build": "Builds the baseline at the old release from a copy of production's data and proves its restore point.",
+    "implement": "Upgrades the hosts. The work is detached: if this task is lost, its retry attaches to the running work, "
+    "it is never started twice. **Red** leads to the verdict, which backs out.",
+    "accept_new": "Application suite and comparison of business data on the baseline at the new release.",
+    "back_out": "Puts the old release back from the restore point and proves it by the old release's acceptance. "
+    "**Red** means a person must look: the hosts' locks are kept.",
+    "accept_old": "The old release must be accepted again after its back-out.",
+    "implement_again": "Upgrades the baseline a second time, after its back-out.",
+    "accept_again": "Accepts the baseline again and keeps it at the new release.",
+    "run_sheet": "Measured times laid out over the environments.",
+    "approve_plan": _ASK,
+    "bind_approval": "The approval holds for this plan text only; the change moves to *implement*.",
+    "prepare": "Artefacts verified by digest and a restore point proven readable on every host of every lane.",
+    "window": "**Skipped** when it is not this environment's turn; **red** when its window is not open or can no longer be met.",
+    "readiness": "Every readiness check on every host. **Red** leads to stand-down; nothing was touched.",
+    "go_no_go": _ASK,
+    "restore_point": "Asks the window again, closes traffic, takes the restore point, proves it and reads the business data.",
+    "acceptance": "Version on every host, application suite, comparison of business data. **Red** leads to the back-out.",
+    "sign_off": _ASK,
+    "verdict": "The one decision of the lane, from the ledger: commit, back out or stand down.",
+    "commit": "Keeps the new release and reopens traffic. Skipped when the verdict is another.",
+    "stand_down": "Nothing was changed: gives back what was closed. Skipped when the verdict is another.",
+    "settle": "Computes and records the environment's outcome. **Red** unless it ended upgraded; later environments are then skipped.",
+    "hypercare": "Looks at version, services and critical incidents until the plan's time is over.",
+    "support_accepts": _ASK,
+    "check_exit": "The blueprint's exit conditions. **Red** names the one that is not met.",
+    "close_change": "Closes the change with its code, writes the run record and the report.",
+    "record_outcome": "Records the outcome and fails the run unless it did what was asked. Runs whatever happened.",
+}  # fmt: skip
+
+APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
+SUPPORT_BODY = "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open."
+
+
+def dag_doc(plan: Plan, digest: str) -> str:
+    lanes = ", ".join(lane.name for lane in plan.lanes)
+    return (
+        f"# {plan.title}\n\n**{plan.application}** {plan.from_version} to {plan.to_version} for **{plan.client}**: {plan.trigger.reason}\n\n"
+        f"The groups are the eleven sub-processes of the upgrade. The baseline is built, upgraded, backed out and upgraded again first; then "
+        f"named people approve; then the lanes run in this order: {lanes}. Each lane ends upgraded, or back where it was.\n\n"
+        f"* **To start**: trigger the DAG and choose the mode.\n* **If a lane is red**: open its *Settle* task; its message is the outcome and why.\n"
+        f"* **To stop**: mark the run failed. Work on hosts that has begun goes on to its end and is told as such; no further work starts.\n"
+        f"* **What is true** at any time: `./changeover status`.\n\nPlan digest `{digest}`."
+    )
+
+
+def lane_title(plan: Plan, lane: Environment) -> str:
+    number = plan.lanes.index(lane) + 1
+    return f"8.{number} + 9.{number} {lane.name.capitalize()}"
+
+
+def lane_doc(plan: Plan, lane: Environment) -> str:
+    return (
+        f"Readiness check, implementation and testing of {lane.name}: {plan.application} {plan.from_version} to {plan.to_version}. "
+        f"Window: {describe_window(lane.window)}. Backs out {lane.back_out.replace('_', ' ')} when not accepted."
+    )
+
+
+def approval_subject(plan: Plan) -> str:
+    return f"Approve the upgrade of {plan.application} to {plan.to_version} for {plan.client}?"
+
+
+def support_subject(plan: Plan) -> str:
+    return (
+        f"Does support take over {plan.application} {plan.to_version} of {plan.client}?"
+    )
+
+
+def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
+    """Subject and body of a go/no-go or sign-off request."""
+    if stage == "go_no_go":
+        return (
+            f"Go for {lane.name}: {plan.application} {plan.to_version}?",
+            f"Every readiness check of **{lane.name}** passed. *Approve* begins the change; *Reject* stands down and touches nothing.",
+        )
+    return (
+        f"Sign off {lane.name} at {plan.application} {plan.to_version}?",
+        f"**{lane.name}** runs {plan.to_version}; the acceptance suite and the comparison of business data passed. "
+        "*Approve* keeps it; *Reject* backs it out.",
+    )
+
+
+def who_and_when(plan: Plan, approval: Approval, body: str) -> str:
+    """The form shows neither who may answer nor until when: the text has to."""
+    names = {
+        person.id: f"{person.name} ({person.role})" for person in plan.participants
+    }
+    asked = ", ".join(names.get(who, who) for who in approval.by)
+    return f"{body}\n\nAsked: **{asked}**. No answer within {approval.wait} counts as a rejection."

@@ -1,0 +1,132 @@
+"""Acceptance: the release that should run does run on every host, the application's suite passes, the business data is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from changeover.domain.acceptance import acceptance_gate
+from changeover.domain.estate import Host
+from changeover.domain.gate import GateResult
+from changeover.domain.record import MarkKind, StepRecord, StepStatus
+from changeover.ports import Credentials, SuiteRun
+from changeover.usecases.evidence import (
+    business_data_before,
+    evidence_path,
+    keep_text,
+    record_file,
+)
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
+
+SUITE_LIMIT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class AcceptanceWanted:
+    """Which release is to be accepted, and under which name the gate is kept."""
+
+    gate: str
+    environment: str
+    target_version: str
+    hosts: tuple[str, ...] = ()
+    """Only these hosts; empty means all of the environment."""
+
+
+def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResult:
+    """Read the hosts, run both suites beside each other, decide, and keep everything as evidence."""
+    hosts = _hosts(upgrade, tools, wanted)
+    step = StepRecord(
+        upgrade.run.key,
+        wanted.environment,
+        wanted.gate,
+        _times_run(upgrade, tools, wanted) + 1,
+        tools.clock(),
+    )
+    tools.ledger.begin_step(step)
+    reading = run_on_hosts(
+        upgrade, tools,
+        HostWork(f"{wanted.gate}_verify", "verify.yml", wanted.environment, wanted.target_version, changes=False, hosts=hosts),
+    )  # fmt: skip
+    reports = {host.host: host.report for host in reading.hosts}
+    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
+    suites = _run_suites(upgrade, tools, wanted, reports, credentials)
+    gate = acceptance_gate(
+        wanted.gate, wanted.environment, target_version=wanted.target_version, hosts_planned=tuple(host.name for host in hosts),
+        reports=reports, suites=suites, reading_reasons=reading.reasons if not reading.successful else (),
+    )  # fmt: skip
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    for host, report in reports.items():
+        mark(upgrade, tools, MarkKind.VERSION_DISCOVERED, wanted.environment, host=host,
+             key=f"{wanted.gate}-{wanted.environment}-{host}-{step.generation}", version=report.get("version"))  # fmt: skip
+    status = StepStatus.SUCCESSFUL if gate.passed else StepStatus.FAILED
+    tools.ledger.end_step(
+        StepRecord(step.run, step.environment, step.step, step.generation, step.started_at, tools.clock(), status, "",
+                   {host.name: "seen" if host.name in gate.hosts_seen else "not seen" for host in hosts}, gate.reasons())
+    )  # fmt: skip
+    return gate
+
+
+def _run_suites(
+    upgrade: Upgrade,
+    tools: Tools,
+    wanted: AcceptanceWanted,
+    reports: Mapping[str, Mapping[str, Any]],
+    credentials: Credentials,
+) -> Mapping[str, SuiteRun]:
+    hosts = _hosts(upgrade, tools, wanted)
+    application = upgrade.plan.application
+    folder = evidence_path(
+        upgrade,
+        tools,
+        wanted.environment,
+        f"{wanted.gate}-{_times_run(upgrade, tools, wanted)}",
+    )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    before = business_data_before(
+        evidence_path(upgrade, tools, wanted.environment, "business-data-before.json")
+    )
+    after: dict[str, Any] = {}
+    for report in reports.values():
+        after |= report.get("data") or {}
+    keep_text(upgrade, tools, wanted.environment, f"{folder.name}/business-data-after.json",
+              json.dumps(after, indent=1, sort_keys=True, default=str))  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:
+        tests = pool.submit(
+            tools.acceptance.run, application, hosts, credentials, target_version=wanted.target_version,
+            environment=wanted.environment, evidence=folder, timeout=SUITE_LIMIT,
+        )  # fmt: skip
+        data = pool.submit(
+            tools.expectations.run, application, before=before, after=after, environment=wanted.environment,
+            evidence=folder, timeout=SUITE_LIMIT,
+        )  # fmt: skip
+        suites = {"tests": tests.result(), "data": data.result()}
+    for suite in suites.values():
+        for name, path in suite.evidence.items():
+            record_file(
+                upgrade, tools, wanted.environment, f"{folder.name}/{name}", path
+            )
+    return suites
+
+
+def _hosts(
+    upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted
+) -> tuple[Host, ...]:
+    everyone = hosts_of(upgrade, tools, wanted.environment)
+    return (
+        tuple(host for host in everyone if host.name in wanted.hosts)
+        if wanted.hosts
+        else everyone
+    )
+
+
+def _times_run(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> int:
+    return sum(
+        1
+        for step in tools.ledger.steps(upgrade.run.key, environment=wanted.environment)
+        if step.step == wanted.gate
+    )

@@ -1,0 +1,147 @@
+"""Baseline build and testing: the old release on a copy of production's data, upgraded, accepted, backed out, upgraded again."""
+
+from __future__ import annotations
+
+from changeover.domain.plan import Mode
+from changeover.domain.record import MarkKind
+from changeover.usecases.accept import AcceptanceWanted, accept
+from changeover.usecases.evidence import keep_business_data
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.tools import (
+    Answer,
+    Tools,
+    Upgrade,
+    hosts_of,
+    mark,
+    no,
+    not_applicable,
+    yes,
+)
+
+
+def build(upgrade: Upgrade, tools: Tools) -> Answer:
+    """Build the baseline at the old release from a copy of production's data, and take its restore point."""
+    if upgrade.mode in (Mode.ANALYSE, Mode.BACK_OUT):
+        return not_applicable(f"mode {upgrade.mode} builds no baseline")
+    plan, name = upgrade.plan, upgrade.plan.baseline.name
+    sources = hosts_of(upgrade, tools, plan.baseline.data_from or "")
+    label = restore_point_label(upgrade)
+    built = run_on_hosts(
+        upgrade, tools,
+        HostWork("build", "build.yml", name, plan.from_version, changes=True, sources=sources, restore_point=label),
+    )  # fmt: skip
+    if not built.successful:
+        return no("the baseline could not be built", *built.reasons)
+    taken = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork(
+            "restore_point",
+            "restore_point.yml",
+            name,
+            plan.from_version,
+            changes=True,
+            restore_point=label,
+        ),
+    )
+    if not taken.successful:
+        return no("the baseline's restore point is not proven", *taken.reasons)
+    data = {
+        dataset: rows
+        for host in taken.hosts
+        for dataset, rows in (host.report.get("data") or {}).items()
+    }
+    keep_business_data(upgrade, tools, name, data)
+    mark(
+        upgrade,
+        tools,
+        MarkKind.RESTORE_POINT_PROVEN,
+        name,
+        key=f"restore-point-{name}",
+        label=label,
+    )
+    return yes(
+        f"baseline at {plan.from_version}: {', '.join(f'{n} {len(rows)} rows' for n, rows in sorted(data.items()))}"
+    )
+
+
+def implement(upgrade: Upgrade, tools: Tools) -> Answer:
+    """Upgrade the baseline; done once, and once more after its back-out."""
+    plan, name = upgrade.plan, upgrade.plan.baseline.name
+    for host in hosts_of(upgrade, tools, name):
+        mark(upgrade, tools, MarkKind.IMPLEMENTING, name, host=host.name)
+    done = run_on_hosts(
+        upgrade, tools,
+        HostWork("implement", "implement.yml", name, plan.to_version, changes=True, restore_point=restore_point_label(upgrade),
+                 limit=plan.baseline.implement_within),
+    )  # fmt: skip
+    if not done.successful:
+        return no(
+            "the upgrade of the baseline failed; no other environment is touched",
+            *done.reasons,
+        )
+    mark(upgrade, tools, MarkKind.IMPLEMENTED, name)
+    return yes(f"baseline upgraded to {plan.to_version}")
+
+
+def accept_new(upgrade: Upgrade, tools: Tools) -> Answer:
+    return _accept(upgrade, tools, "acceptance", upgrade.plan.to_version)
+
+
+def back_out(upgrade: Upgrade, tools: Tools) -> Answer:
+    """Take the baseline back to the old release: the rehearsal of the way out."""
+    plan, name = upgrade.plan, upgrade.plan.baseline.name
+    mark(upgrade, tools, MarkKind.BACKING_OUT, name)
+    done = run_on_hosts(
+        upgrade, tools,
+        HostWork("back_out", "back_out.yml", name, plan.from_version, changes=True, restore_point=restore_point_label(upgrade)),
+    )  # fmt: skip
+    if not done.successful:
+        return no(
+            "the rehearsed back-out failed: this upgrade has no way back", *done.reasons
+        )
+    return yes("baseline backed out")
+
+
+def accept_old(upgrade: Upgrade, tools: Tools) -> Answer:
+    """The old release, accepted after its back-out: only then is the back-out done."""
+    answer = _accept(upgrade, tools, "back_out_acceptance", upgrade.plan.from_version)
+    if answer.reply == "yes":
+        mark(
+            upgrade,
+            tools,
+            MarkKind.BACKED_OUT,
+            upgrade.plan.baseline.name,
+            key="baseline-backed-out",
+        )
+    return answer
+
+
+def accept_again(upgrade: Upgrade, tools: Tools) -> Answer:
+    """The second acceptance, then the baseline is kept at the new release and its hosts are given free."""
+    answer = _accept(upgrade, tools, "acceptance", upgrade.plan.to_version)
+    if answer.reply != "yes":
+        return answer
+    name = upgrade.plan.baseline.name
+    kept = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork("commit", "commit.yml", name, upgrade.plan.to_version, changes=True),
+    )
+    if not kept.successful:
+        return no("the baseline could not be committed", *kept.reasons)
+    mark(upgrade, tools, MarkKind.COMMITTED, name, key="baseline-committed")
+    return answer
+
+
+def restore_point_label(upgrade: Upgrade) -> str:
+    return f"{upgrade.run.key}-baseline"
+
+
+def _accept(upgrade: Upgrade, tools: Tools, gate_name: str, version: str) -> Answer:
+    gate = accept(
+        upgrade, tools, AcceptanceWanted(gate_name, upgrade.plan.baseline.name, version)
+    )
+    if not gate.passed:
+        return no(*gate.reasons())
+    return yes(f"{version} accepted on the baseline: {gate.checks_run} checks")

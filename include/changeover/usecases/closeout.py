@@ -1,0 +1,221 @@
+"""Closeout: exit conditions checked, the change closed with its code, CMDB and discovery equal, the outcome on record."""
+
+from __future__ import annotations
+
+from changeover.domain.change import close_code
+from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.outcome import Outcome, Verdict, run_verdict
+from changeover.domain.plan import Mode
+from changeover.domain.record import MarkKind
+from changeover.usecases.deliver_outbox import deliver
+from changeover.usecases.lane import settled
+from changeover.usecases.lane_facts import proofs
+from changeover.usecases.support import CRITICAL
+from changeover.usecases.tools import (
+    Answer,
+    Tools,
+    Upgrade,
+    mark,
+    no,
+    not_applicable,
+    tell_cmdb,
+    yes,
+)
+
+
+def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
+    """The blueprint's two exits: unsuccessful and backed out, or successful with every exit condition met."""
+    if upgrade.mode is not Mode.IMPLEMENT or not tools.ledger.outcomes(upgrade.run.key):
+        return not_applicable("no lane was settled: there is no exit to check")
+    deliver(tools.ledger, tools.cmdb, tools.clock())
+    outcomes = [
+        tools.ledger.outcomes(upgrade.run.key)[lane.name].outcome
+        for lane in upgrade.lanes
+        if lane.name in tools.ledger.outcomes(upgrade.run.key)
+    ]
+    if Outcome.BACKED_OUT in outcomes and all(
+        o.is_success or o is Outcome.BACKED_OUT for o in outcomes
+    ):
+        return yes("exit: unsuccessful and backed out")
+    results = tuple(
+        CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
+        for key, reason in exit_conditions(upgrade, tools).items()
+    )
+    gate = GateResult(
+        "exit", "", tuple((r.key, "") for r in results), results, ("run",), ("run",)
+    )
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    return yes("exit conditions met") if gate.passed else no(*gate.reasons())
+
+
+def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
+    """Condition → why it is not met ("" when it is)."""
+    plan, key = upgrade.plan, upgrade.run.key
+    outcomes = tools.ledger.outcomes(key)
+    open_lanes = [
+        lane.name
+        for lane in upgrade.lanes
+        if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
+    ]
+    incidents = [
+        i.number
+        for i in tools.cmdb.open_incidents(
+            plan.client, plan.application, since=upgrade.run.opened_at
+        )
+        if i.severity <= CRITICAL
+    ]
+    unequal = []
+    for lane in upgrade.lanes:
+        recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
+        for host, found in proofs(upgrade, tools, lane).versions.items():
+            if recorded.get(host) != found:
+                unequal.append(f"{host}: CMDB {recorded.get(host)}, discovered {found}")
+    accepted = tools.ledger.marks(key, kind=MarkKind.SUPPORT_ACCEPTED)
+    return {
+        "acceptance-complete": f"not upgraded: {', '.join(open_lanes)}"
+        if open_lanes
+        else "",
+        "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
+        "support-accepted": "" if accepted else "support has not accepted",
+        "cmdb-equals-discovery": "; ".join(unequal),
+        "outbox-empty": _outbox(upgrade, tools),
+    }
+
+
+def _outbox(upgrade: Upgrade, tools: Tools) -> str:
+    waiting = [
+        item.write.op_key
+        for item in tools.ledger.outbox(change=upgrade.run.key)
+        if item.state != "delivered"
+    ]
+    return f"not yet in the CMDB: {', '.join(waiting)}" if waiting else ""
+
+
+def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
+    """The run's outcome from the ledger alone; callable at any time, by anybody."""
+    key = upgrade.run.key
+    gates = {gate.gate: gate for _, gate in tools.ledger.gates(key, environment="")}
+    refused = tuple(
+        f"{gate.gate}: {reason}"
+        for gate in gates.values()
+        if gate.gate not in ("hypercare", "exit")
+        for reason in gate.reasons()
+    )
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+        return _before_lanes(upgrade, tools, refused)
+    environments = dict(tools.ledger.outcomes(key))
+    environments.pop("", None)
+    for lane in upgrade.lanes:
+        if lane.name not in environments and tools.ledger.marks(
+            key, environment=lane.name, kind=MarkKind.LANE_STARTED
+        ):
+            environments[lane.name] = settled(upgrade, tools, lane)
+    blockers = (
+        *refused,
+        *_baseline_failure(upgrade, tools),
+        *_unmet(upgrade, tools, environments),
+    )
+    return run_verdict(
+        environments,
+        planned=tuple(lane.name for lane in upgrade.lanes),
+        blockers=blockers,
+    )
+
+
+def close(upgrade: Upgrade, tools: Tools) -> Verdict:
+    """Record the outcome, close the change with its code, write the run record, deliver what waits. Idempotent."""
+    verdict, run, plan = outcome_of(upgrade, tools), upgrade.run, upgrade.plan
+    tools.ledger.record_outcome(run.key, "", verdict, tools.clock())
+    environments = {
+        name: str(v.outcome)
+        for name, v in tools.ledger.outcomes(run.key).items()
+        if name
+    }
+    if upgrade.mode in (Mode.IMPLEMENT, Mode.BACK_OUT):
+        tell_cmdb(upgrade, tools, "record_run", f"record_run-{verdict.outcome}", run=run.key, outcome=str(verdict.outcome), mode=run.mode,
+                  from_version=plan.from_version, to_version=plan.to_version, plan_digest=run.plan_digest,
+                  started_at=run.opened_at.isoformat(), ended_at=tools.clock().isoformat(), environments=environments)  # fmt: skip
+        if tools.ledger.marks(run.key, kind=MarkKind.CHANGE_OPENED):
+            tell_cmdb(upgrade, tools, "close_change", "close_change", code=str(_code(upgrade, verdict)),
+                      notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}")  # fmt: skip
+        deliver(tools.ledger, tools.cmdb, tools.clock())
+    mark(
+        upgrade,
+        tools,
+        MarkKind.CHANGE_CLOSED,
+        key=f"closed-{verdict.outcome}",
+        outcome=str(verdict.outcome),
+    )
+    return verdict
+
+
+def is_wanted(upgrade: Upgrade, verdict: Verdict) -> bool:
+    """Whether the run did what it was asked for: a run in mode back-out wants `backed_out`."""
+    return verdict.outcome.is_success or (
+        upgrade.mode is Mode.BACK_OUT and verdict.outcome is Outcome.BACKED_OUT
+    )
+
+
+def _code(upgrade: Upgrade, verdict: Verdict) -> str:
+    return (
+        "successful"
+        if is_wanted(upgrade, verdict) and upgrade.mode is Mode.BACK_OUT
+        else str(close_code(verdict.outcome))
+    )
+
+
+def _before_lanes(upgrade: Upgrade, tools: Tools, refused: tuple[str, ...]) -> Verdict:
+    failure = _baseline_failure(upgrade, tools)
+    if refused or failure:
+        return Verdict(
+            Outcome.REFUSED, (*refused, *failure, "no environment in use was touched")
+        )
+    needed = {"entry", "kickoff", "release_analysis", "client_analysis"}
+    seen = {gate.gate for _, gate in tools.ledger.gates(upgrade.run.key)}
+    if not needed <= seen:
+        return Verdict(
+            Outcome.UNKNOWN,
+            (f"gates that never ran: {', '.join(sorted(needed - seen))}",),
+        )
+    if upgrade.mode is Mode.REHEARSE and not tools.ledger.marks(
+        upgrade.run.key, kind=MarkKind.COMMITTED
+    ):
+        return Verdict(Outcome.UNKNOWN, ("the rehearsal did not come to its end",))
+    done = (
+        "analysis complete, nothing inhibits"
+        if upgrade.mode is Mode.ANALYSE
+        else "rehearsed: upgraded, backed out and upgraded again"
+    )
+    return Verdict(Outcome.SUCCESSFUL, (done, "no environment in use was touched"))
+
+
+def _baseline_failure(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
+    name = upgrade.plan.baseline.name
+    steps = [
+        s
+        for s in tools.ledger.steps(upgrade.run.key, environment=name)
+        if s.status in ("failed", "unknown")
+    ]
+    return tuple(
+        f"{name}: {step.step}: {'; '.join(step.reasons) or step.status}"
+        for step in steps
+    )
+
+
+def _unmet(
+    upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]
+) -> tuple[str, ...]:
+    """A run whose lanes all ended upgraded is a success only once support has accepted."""
+    if (
+        upgrade.mode is not Mode.IMPLEMENT
+        or not environments
+        or not all(v.outcome.is_success for v in environments.values())
+    ):
+        return ()
+    if set(environments) != {lane.name for lane in upgrade.lanes}:
+        return ()
+    return tuple(
+        f"exit: {key}: {reason}"
+        for key, reason in exit_conditions(upgrade, tools).items()
+        if reason
+    )

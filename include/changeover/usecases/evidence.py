@@ -1,0 +1,63 @@
+"""Files that show something: kept under the run, with their digests in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from changeover.domain.record import Evidence
+from changeover.ports import Datasets
+from changeover.usecases.tools import Tools, Upgrade
+
+
+def keep_text(
+    upgrade: Upgrade, tools: Tools, environment: str, name: str, text: str
+) -> Path:
+    """Write `name` below the run's evidence of that environment, whole or not at all, and record its digest."""
+    path = evidence_path(upgrade, tools, environment, name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    record_file(upgrade, tools, environment, name, path)
+    return path
+
+
+def record_file(
+    upgrade: Upgrade, tools: Tools, environment: str, name: str, path: Path
+) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    tools.ledger.add_evidence(
+        Evidence(upgrade.run.key, environment, name, str(path), digest, tools.clock())
+    )
+
+
+def evidence_path(upgrade: Upgrade, tools: Tools, environment: str, name: str) -> Path:
+    return (
+        tools.settings.evidence_directory(upgrade.run.key)
+        / (environment or "run")
+        / name
+    )
+
+
+def keep_business_data(
+    upgrade: Upgrade, tools: Tools, environment: str, data: Datasets
+) -> Path:
+    """The business data as read before the change; what is compared against afterwards."""
+    return keep_text(
+        upgrade,
+        tools,
+        environment,
+        "business-data-before.json",
+        json.dumps(data, indent=1, sort_keys=True, default=str),
+    )
+
+
+def business_data_before(path: Path) -> dict[str, list[dict[str, Any]]]:
+    loaded: dict[str, list[dict[str, Any]]] = json.loads(
+        path.read_text(encoding="utf-8")
+    )
+    return loaded

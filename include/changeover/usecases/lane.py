@@ -1,0 +1,471 @@
+"""The lane of one environment, stage by stage; each returns an answer, and the ledger keeps what is true."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from changeover.domain.lane import Decision, decide, hosts_to_back_out
+from changeover.domain.outcome import Verdict, environment_verdict
+from changeover.domain.plan import Environment, Mode
+from changeover.domain.record import MarkKind
+from changeover.domain.window import may_start
+from changeover.errors import ChangeoverError
+from changeover.ports import fresh
+from changeover.usecases.accept import AcceptanceWanted, accept
+from changeover.usecases.check_readiness import readiness_gate
+from changeover.usecases.evidence import (
+    business_data_before,
+    evidence_path,
+    keep_business_data,
+)
+from changeover.usecases.lane_facts import (
+    earlier_change,
+    lane_facts,
+    lane_marks,
+    proofs,
+    since_back_out,
+)
+from changeover.usecases.planning import durations, time_needed
+from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
+from changeover.usecases.tools import (
+    Answer,
+    Reply,
+    Tools,
+    Upgrade,
+    hosts_of,
+    mark,
+    no,
+    not_applicable,
+    tell_cmdb,
+    yes,
+)
+
+WORK_ENDS_WITHIN = timedelta(hours=4)
+
+
+def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Whether this lane's turn has come: asked for, approved, the lane before it upgraded, and time enough in the window."""
+    if upgrade.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT):
+        return not_applicable(f"mode {upgrade.mode} touches no lane")
+    if lane not in upgrade.lanes:
+        return not_applicable(f"{lane.name} is not part of this run")
+    if reason := _not_our_turn(upgrade, tools, lane):
+        return not_applicable(reason)
+    mark(upgrade, tools, MarkKind.LANE_STARTED, lane.name, key=f"lane-{lane.name}")
+    return _window_now(upgrade, tools, lane)
+
+
+def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    if upgrade.mode is Mode.BACK_OUT:
+        return not_applicable("a back-out does not wait for readiness")
+    gate = readiness_gate(upgrade, tools, lane)
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    return (
+        yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts")
+        if gate.passed
+        else no(*gate.reasons())
+    )
+
+
+def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """The rule's own go: used where the plan names nobody to ask."""
+    mark(upgrade, tools, MarkKind.APPROVED, lane.name, key=f"go-{lane.name}", gate="go_no_go", by="rule: all readiness checks passed",
+         plan_digest=upgrade.run.plan_digest)  # fmt: skip
+    return yes("go: every readiness check passed and the plan is approved")
+
+
+def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Close traffic, take the restore point, prove it, and read the business data as it stands; the window is asked again."""
+    again = _window_now(upgrade, tools, lane)
+    if again.reply is not Reply.YES:
+        return again
+    taken = run_on_hosts(
+        upgrade, tools,
+        HostWork("restore_point", "restore_point.yml", lane.name, upgrade.plan.from_version, changes=True,
+                 restore_point=window_label(upgrade, lane)),
+    )  # fmt: skip
+    if not taken.successful:
+        return no("the restore point is not proven", *taken.reasons)
+    data = {
+        dataset: rows
+        for host in taken.hosts
+        for dataset, rows in (host.report.get("data") or {}).items()
+    }
+    if not data:
+        return no(
+            "the business data could not be read before the change: nothing to compare with afterwards"
+        )
+    keep_business_data(upgrade, tools, lane.name, data)
+    mark(upgrade, tools, MarkKind.RESTORE_POINT_PROVEN, lane.name, key=f"window-point-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
+         label=window_label(upgrade, lane))  # fmt: skip
+    return yes(
+        f"restore point {window_label(upgrade, lane)} proven; {', '.join(f'{n}: {len(r)} rows' for n, r in sorted(data.items()))}"
+    )
+
+
+def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Write ahead, then the change itself."""
+    try_number = len(_back_outs(upgrade, tools, lane))
+    for host in hosts_of(upgrade, tools, lane.name):
+        mark(
+            upgrade,
+            tools,
+            MarkKind.IMPLEMENTING,
+            lane.name,
+            host=host.name,
+            key=f"implementing-{lane.name}-{host.name}-{try_number}",
+        )
+    done = run_on_hosts(
+        upgrade, tools,
+        HostWork("implement", "implement.yml", lane.name, upgrade.plan.to_version, changes=True,
+                 restore_point=window_label(upgrade, lane), limit=lane.implement_within),
+    )  # fmt: skip
+    if not done.successful:
+        return no("the upgrade failed", *done.reasons)
+    mark(
+        upgrade,
+        tools,
+        MarkKind.IMPLEMENTED,
+        lane.name,
+        key=f"implemented-{lane.name}-{try_number}",
+    )
+    return yes(f"{upgrade.plan.to_version} installed on {len(done.hosts)} hosts")
+
+
+def acceptance(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    gate = accept(
+        upgrade,
+        tools,
+        AcceptanceWanted("acceptance", lane.name, upgrade.plan.to_version),
+    )
+    if not gate.passed:
+        return no(*gate.reasons())
+    mark(upgrade, tools, MarkKind.ACCEPTED, lane.name)
+    return yes(f"accepted: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts")
+
+
+def sign_off(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """The rule's own sign-off: used where the plan names nobody to ask."""
+    mark(
+        upgrade,
+        tools,
+        MarkKind.SIGNED_OFF,
+        lane.name,
+        by="rule: acceptance passed",
+        plan_digest=upgrade.run.plan_digest,
+    )
+    return yes("signed off: acceptance passed and the plan names nobody to ask")
+
+
+def verdict(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """The one decision of a lane; waits for work in progress first, since nothing may run beside it."""
+    _wait_for_work(upgrade, tools, lane)
+    decision, why = decide(lane_facts(upgrade, tools, lane, work_in_progress=False))
+    if decision is Decision.NOT_STARTED:
+        return not_applicable(why)
+    mark(upgrade, tools, MarkKind.DECIDED, lane.name, decision=decision, why=why)
+    return yes(f"{decision}: {why}", decision=str(decision))
+
+
+def commit(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    if not _decided(upgrade, tools, lane, Decision.COMMIT):
+        return not_applicable("the verdict is not to commit")
+    mark(upgrade, tools, MarkKind.COMMITTING, lane.name)
+    done = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork(
+            "commit", "commit.yml", lane.name, upgrade.plan.to_version, changes=True
+        ),
+    )
+    if not done.successful:
+        return no(
+            "the new release runs and was accepted, but could not be committed: a person must look",
+            *done.reasons,
+        )
+    _versions_read(
+        upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "commit"
+    )
+    mark(
+        upgrade,
+        tools,
+        MarkKind.COMMITTED,
+        lane.name,
+        key=f"committed-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
+    )
+    return yes(f"{upgrade.plan.to_version} is kept; traffic is open")
+
+
+def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Its own run on the hosts that were touched, proven by the old release's acceptance and the data comparison."""
+    if not _decided(upgrade, tools, lane, Decision.BACK_OUT):
+        return not_applicable("the verdict is not to back out")
+    label = _restore_label(upgrade, tools, lane)
+    if label is None:
+        return no(
+            f"no proven restore point of {lane.name} is on record: a person must decide what is still possible"
+        )
+    try_number = len(_back_outs(upgrade, tools, lane))
+    chosen = _hosts_to_back_out(upgrade, tools, lane)
+    mark(
+        upgrade,
+        tools,
+        MarkKind.BACKING_OUT,
+        lane.name,
+        key=f"backing-out-{lane.name}-{try_number}",
+        hosts=list(chosen),
+        label=label,
+    )
+    hosts = tuple(
+        host for host in hosts_of(upgrade, tools, lane.name) if host.name in chosen
+    )
+    done = run_on_hosts(
+        upgrade, tools,
+        HostWork("back_out", "back_out.yml", lane.name, upgrade.plan.from_version, changes=True, hosts=hosts, restore_point=label),
+    )  # fmt: skip
+    if not done.successful:
+        return no(
+            "the back-out failed: a person must look; the hosts' locks are kept",
+            *done.reasons,
+        )
+    gate = accept(
+        upgrade,
+        tools,
+        AcceptanceWanted(
+            "back_out_acceptance", lane.name, upgrade.plan.from_version, chosen
+        ),
+    )
+    if not gate.passed:
+        return no(
+            "backed out, but the old release is not accepted: a person must look",
+            *gate.reasons(),
+        )
+    mark(
+        upgrade,
+        tools,
+        MarkKind.BACKED_OUT,
+        lane.name,
+        key=f"backed-out-{lane.name}-{try_number}",
+    )
+    freed = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork(
+            f"release_{try_number}",
+            "release.yml",
+            lane.name,
+            upgrade.plan.from_version,
+            changes=True,
+        ),
+    )
+    tools.tell(
+        "locks released"
+        if freed.successful
+        else f"locks could not be released: {'; '.join(freed.reasons)}"
+    )
+    return yes(
+        f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks"
+    )
+
+
+def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Nothing was changed: give back what was taken, and touch no host when nothing was."""
+    if not _decided(upgrade, tools, lane, Decision.STAND_DOWN):
+        return not_applicable("the verdict is not to stand down")
+    began = any(
+        step.step == "restore_point"
+        for step in tools.ledger.steps(upgrade.run.key, environment=lane.name)
+    )
+    if began:
+        done = run_on_hosts(
+            upgrade,
+            tools,
+            HostWork(
+                "stand_down",
+                "stand_down.yml",
+                lane.name,
+                upgrade.plan.from_version,
+                changes=True,
+            ),
+        )
+        if not done.successful:
+            return no(
+                "nothing was changed, but what was closed could not be reopened: a person must look",
+                *done.reasons,
+            )
+        _versions_read(
+            upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "stand-down"
+        )
+    mark(
+        upgrade,
+        tools,
+        MarkKind.STOOD_DOWN,
+        lane.name,
+        key=f"stood-down-{lane.name}",
+        hosts_touched=began,
+    )
+    return yes("traffic reopened, locks released" if began else "no host was touched")
+
+
+def settle(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """Compute the environment's outcome from proofs and record it, in ledger and CMDB; "no" unless it ended upgraded."""
+    marks = lane_marks(upgrade, tools, lane.name)
+    if fresh(MarkKind.LANE_STARTED, marks) is None:
+        return not_applicable(f"{lane.name}: the lane did not start")
+    result = settled(upgrade, tools, lane)
+    tools.ledger.record_outcome(upgrade.run.key, lane.name, result, tools.clock())
+    plan = upgrade.plan
+    for host, version in proofs(upgrade, tools, lane).versions.items():
+        if version is not None:
+            tell_cmdb(upgrade, tools, "record_version", f"version-{lane.name}-{host}-{version}", client=plan.client,
+                      application=plan.application, environment=lane.name, host=host, version=version)  # fmt: skip
+    tell_cmdb(
+        upgrade,
+        tools,
+        "note",
+        f"settled-{lane.name}-{result.outcome}",
+        text=f"{lane.name}: {result.outcome}. {'; '.join(result.reasons)}",
+    )
+    wanted_back = upgrade.mode is Mode.BACK_OUT and result.outcome == "backed_out"
+    return (
+        yes(f"{lane.name}: {result.outcome}")
+        if result.outcome.is_success or wanted_back
+        else no(f"{lane.name}: {result.outcome}", *result.reasons)
+    )
+
+
+def settled(upgrade: Upgrade, tools: Tools, lane: Environment) -> Verdict:
+    """The outcome of an environment as far as it is proven now."""
+    return environment_verdict(proofs(upgrade, tools, lane))
+
+
+def window_label(upgrade: Upgrade, lane: Environment) -> str:
+    return f"{upgrade.run.key}-{lane.name}"
+
+
+def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
+    approved = [
+        m
+        for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED)
+        if m.data.get("gate") == "plan"
+    ]
+    if not any(m.data.get("plan_digest") == upgrade.run.plan_digest for m in approved):
+        return "the plan is not approved"
+    if upgrade.mode is Mode.BACK_OUT:
+        return ""
+    if not any(
+        m.kind is MarkKind.RESTORE_POINT_PROVEN
+        for m in lane_marks(upgrade, tools, lane.name)
+    ):
+        return "the preparations are not proven"
+    outcomes = tools.ledger.outcomes(upgrade.run.key)
+    for before in upgrade.lanes[: upgrade.lanes.index(lane)]:
+        if before.name not in outcomes or not outcomes[before.name].outcome.is_success:
+            return f"{before.name} did not end upgraded"
+    return ""
+
+
+def _window_now(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    if upgrade.mode is Mode.BACK_OUT:
+        return yes("a back-out does not wait for a window")
+    decision = may_start(
+        lane.window, at=tools.clock(), needs=time_needed(durations(upgrade, tools))
+    )
+    if decision.missed:
+        mark(
+            upgrade,
+            tools,
+            MarkKind.WINDOW_MISSED,
+            lane.name,
+            key=f"missed-{lane.name}",
+            reason=decision.reason,
+        )
+    return yes(decision.reason) if decision.may_start else no(decision.reason)
+
+
+def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:
+    until = tools.clock() + WORK_ENDS_WITHIN
+    while running := execution_running(upgrade, tools, lane.name):
+        if tools.stop() or tools.clock() > until:
+            raise ChangeoverError(
+                f"{', '.join(running)} of {lane.name} still runs, so nothing else may start on its hosts",
+                where=lane.name,
+                then="wait for it or end it, then clear the verdict task",
+            )
+        tools.tell(f"waiting: {', '.join(running)} still runs")
+        time.sleep(1)
+
+
+def _back_outs(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[object, ...]:
+    return tools.ledger.marks(
+        upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT
+    )
+
+
+def _decided(
+    upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decision
+) -> bool:
+    last = fresh(
+        MarkKind.DECIDED, since_back_out(lane_marks(upgrade, tools, lane.name))
+    )
+    return last is not None and last.data.get("decision") == decision
+
+
+def _restore_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str | None:
+    if upgrade.mode is not Mode.BACK_OUT:
+        point = fresh(
+            MarkKind.RESTORE_POINT_PROVEN, lane_marks(upgrade, tools, lane.name)
+        )
+        return str(point.data["label"]) if point else None
+    earlier = earlier_change(upgrade, tools, lane.name)
+    if earlier is None:
+        return None
+    run, label = earlier
+    kept = (
+        tools.settings.evidence_directory(run.key)
+        / lane.name
+        / "business-data-before.json"
+    )
+    if (
+        kept.exists()
+        and not evidence_path(upgrade, tools, lane.name, kept.name).exists()
+    ):
+        keep_business_data(upgrade, tools, lane.name, business_data_before(kept))
+    return label
+
+
+def _hosts_to_back_out(
+    upgrade: Upgrade, tools: Tools, lane: Environment
+) -> tuple[str, ...]:
+    everyone = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
+    if upgrade.mode is Mode.BACK_OUT:
+        return everyone
+    steps = [
+        s
+        for s in tools.ledger.steps(upgrade.run.key, environment=lane.name)
+        if s.step == "implement"
+    ]
+    states = steps[-1].hosts if steps else {}
+    failed = [host for host in everyone if states.get(host) not in ("ok",)]
+    return hosts_to_back_out(lane.back_out, touched=everyone, failed=failed)
+
+
+def _versions_read(
+    upgrade: Upgrade,
+    tools: Tools,
+    lane: Environment,
+    reports: dict[str, object],
+    stage: str,
+) -> None:
+    for host, report in reports.items():
+        if isinstance(report, dict) and "version" in report:
+            mark(
+                upgrade,
+                tools,
+                MarkKind.VERSION_DISCOVERED,
+                lane.name,
+                host=host,
+                version=report["version"],
+                stage=stage,
+            )

@@ -1,0 +1,145 @@
+"""What the ledger says of one environment: the facts the lane's decisions rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from changeover.domain.gate import GateResult
+from changeover.domain.lane import LaneFacts
+from changeover.domain.outcome import EnvironmentProofs
+from changeover.domain.plan import Environment, Mode
+from changeover.domain.record import Mark, MarkKind, Run, StepStatus
+from changeover.ports import fresh
+from changeover.usecases.tools import Tools, Upgrade, hosts_of
+
+
+def lane_marks(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Mark, ...]:
+    return tools.ledger.marks(upgrade.run.key, environment=environment)
+
+
+def since_back_out(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Marks of the present try: those after the last completed back-out."""
+    last = max(
+        (i for i, mark in enumerate(marks) if mark.kind is MarkKind.BACKED_OUT),
+        default=-1,
+    )
+    return tuple(marks[last + 1 :])
+
+
+def lane_facts(
+    upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_progress: bool
+) -> LaneFacts:
+    marks = since_back_out(lane_marks(upgrade, tools, lane.name))
+    kinds = {mark.kind for mark in marks}
+    return LaneFacts(
+        lane_started=MarkKind.LANE_STARTED in kinds,
+        change_began=MarkKind.IMPLEMENTING in kinds,
+        implemented=MarkKind.IMPLEMENTED in kinds,
+        accepted=MarkKind.ACCEPTED in kinds,
+        signed_off=MarkKind.SIGNED_OFF in kinds,
+        work_in_progress=work_in_progress,
+        back_out_wanted=upgrade.mode is Mode.BACK_OUT
+        and MarkKind.LANE_STARTED in kinds,
+    )
+
+
+def newest_gate(
+    upgrade: Upgrade, tools: Tools, environment: str, name: str
+) -> GateResult | None:
+    gates = [
+        gate
+        for _, gate in tools.ledger.gates(upgrade.run.key, environment=environment)
+        if gate.gate == name
+    ]
+    return gates[-1] if gates else None
+
+
+def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProofs:
+    """Everything that is proven about an environment, newest reading of each host's version first."""
+    marks = lane_marks(upgrade, tools, lane.name)
+    kinds = {mark.kind for mark in marks}
+    hosts = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
+    acceptance = newest_gate(upgrade, tools, lane.name, "acceptance")
+    old = newest_gate(upgrade, tools, lane.name, "back_out_acceptance")
+    readiness = newest_gate(upgrade, tools, lane.name, "readiness")
+    backing_out = fresh(MarkKind.BACKING_OUT, marks)
+    issues = readiness.reasons() if readiness and not readiness.passed else ()
+    return EnvironmentProofs(
+        hosts_planned=hosts,
+        from_version=upgrade.plan.from_version,
+        to_version=upgrade.plan.to_version,
+        change_began=bool(kinds & {MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT}),
+        versions={host: _version(marks, host) for host in hosts},
+        acceptance_passed=acceptance.passed if acceptance else None,
+        data_whole=acceptance.passed if acceptance else None,
+        signed_off=MarkKind.SIGNED_OFF in kinds,
+        committed=MarkKind.COMMITTED in kinds,
+        back_out_began=MarkKind.BACKING_OUT in kinds,
+        old_release_accepted=old.passed if old else None,
+        old_data_whole=old.passed if old else None,
+        window_missed=MarkKind.WINDOW_MISSED in kinds,
+        issues=(
+            *issues,
+            *_why(marks),
+            *_failed_steps(upgrade, tools, lane.name),
+            *_failed_acceptance(acceptance),
+        ),
+        hosts_backed_out=tuple(backing_out.data.get("hosts") or ())
+        if backing_out
+        else (),
+    )
+
+
+def _version(marks: Sequence[Mark], host: str) -> str | None:
+    read = [
+        mark
+        for mark in marks
+        if mark.kind is MarkKind.VERSION_DISCOVERED and mark.host == host
+    ]
+    return read[-1].data.get("version") if read else None
+
+
+def _why(marks: Sequence[Mark]) -> tuple[str, ...]:
+    missed = fresh(MarkKind.WINDOW_MISSED, marks)
+    rejected = fresh(MarkKind.REJECTED, marks)
+    return (
+        *((str(missed.data.get("reason")),) if missed else ()),
+        *(
+            (f"{rejected.data.get('gate')} rejected by {rejected.data.get('by')}",)
+            if rejected
+            else ()
+        ),
+    )
+
+
+def _failed_steps(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str, ...]:
+    steps = tools.ledger.steps(upgrade.run.key, environment=environment)
+    names = ("restore_point", "implement", "commit")
+    return tuple(
+        f"{step.step}: {'; '.join(step.reasons) or step.status}"
+        for step in steps
+        if step.step in names
+        and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
+    )
+
+
+def _failed_acceptance(gate: GateResult | None) -> tuple[str, ...]:
+    return (
+        tuple(f"acceptance: {reason}" for reason in gate.reasons())
+        if gate and not gate.passed
+        else ()
+    )
+
+
+def earlier_change(
+    upgrade: Upgrade, tools: Tools, environment: str
+) -> tuple[Run, str] | None:
+    """The newest earlier run of this plan that changed the environment, and its proven restore point's label."""
+    for run in tools.ledger.runs(limit=500):
+        if run.dag_id != upgrade.run.dag_id or run.key == upgrade.run.key:
+            continue
+        marks = tools.ledger.marks(run.key, environment=environment)
+        point = fresh(MarkKind.RESTORE_POINT_PROVEN, marks)
+        if point and fresh(MarkKind.IMPLEMENTING, marks):
+            return run, str(point.data["label"])
+    return None

@@ -1,0 +1,84 @@
+"""Open a run in the ledger: what was asked, by whom, on which plan text; the same request again finds the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from changeover.domain.plan import Mode, Plan
+from changeover.domain.record import Run, run_key
+
+KNOWN_KEYS = frozenset({"mode", "environments", "reason", "change_reference"})
+
+
+def requested_run(
+    plan: Plan,
+    *,
+    plan_digest: str,
+    plan_text: str,
+    dag_run_id: str,
+    requested_by: str,
+    asked: Mapping[str, Any],
+    at: datetime,
+) -> Run:
+    """What a trigger form or API call asks for, as a run. Nothing is trusted: see `request_faults`."""
+    names = asked.get("environments") or [lane.name for lane in plan.lanes]
+    names = [names] if isinstance(names, str) else names
+    modes = {str(mode) for mode in Mode}
+    mode = str(asked.get("mode") or Mode.IMPLEMENT)
+    return Run(
+        key=run_key(plan.dag_id, dag_run_id),
+        dag_id=plan.dag_id,
+        dag_run_id=dag_run_id,
+        client=plan.client,
+        upgrade=plan.upgrade,
+        application=plan.application,
+        mode=mode if mode in modes else Mode.ANALYSE,
+        environments=tuple(lane.name for lane in plan.lanes if lane.name in names),
+        plan_digest=plan_digest,
+        plan_text=plan_text,
+        requested_by=requested_by,
+        reason=str(asked.get("reason") or ""),
+        change_reference=str(asked.get("change_reference") or ""),
+        opened_at=at,
+    )
+
+
+def request_faults(plan: Plan, asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """Everything wrong with a request; Airflow lets unknown keys and wrong names pass."""
+    lanes = [lane.name for lane in plan.lanes]
+    environments = asked.get("environments") or []
+    wanted: Sequence[Any] = (
+        environments if isinstance(environments, list | tuple) else [environments]
+    )
+    mode = asked.get("mode", Mode.IMPLEMENT)
+    modes = [str(m) for m in Mode]
+    return (
+        *(
+            f"{key}: not known; known are {', '.join(sorted(KNOWN_KEYS))}"
+            for key in sorted(set(asked) - KNOWN_KEYS)
+        ),
+        *(
+            f"environments: {name!r} is not a lane of this plan; lanes are {', '.join(lanes)}"
+            for name in wanted
+            if name not in lanes
+        ),
+        *(
+            (f"mode: {mode!r} is not one of {', '.join(modes)}",)
+            if mode not in modes
+            else ()
+        ),
+        *(
+            f"{key}: must be one line of at most 500 characters"
+            for key in ("reason", "change_reference")
+            if not isinstance(asked.get(key) or "", str)
+            or len(asked.get(key) or "") > 500
+            or "\n" in (asked.get(key) or "")
+        ),
+        *(
+            ("environments: a back-out names the environments it is for",)
+            if mode == Mode.BACK_OUT and not wanted
+            else ()
+        ),
+    )

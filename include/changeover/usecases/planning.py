@@ -1,0 +1,80 @@
+"""Implementation planning: the run sheet from measured durations, and the approval bound to the plan's digest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from changeover.domain.plan import Mode
+from changeover.domain.record import MarkKind, StepRecord
+from changeover.domain.runsheet import Durations, RunSheet, measured, run_sheet
+from changeover.ports import fresh
+from changeover.usecases.tools import (
+    Answer,
+    Tools,
+    Upgrade,
+    mark,
+    no,
+    not_applicable,
+    tell_cmdb,
+    yes,
+)
+
+
+def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
+    """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+        return not_applicable(f"mode {upgrade.mode} ends before planning")
+    sheet = run_sheet(upgrade.plan, upgrade.lanes, durations(upgrade, tools), digest=upgrade.run.plan_digest,
+                      hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()})  # fmt: skip
+    mark(
+        upgrade,
+        tools,
+        MarkKind.RUN_SHEET,
+        key="run-sheet",
+        text=sheet.markdown(),
+        total_seconds=sheet.total.total_seconds(),
+    )
+    tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
+    return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
+
+
+def durations(upgrade: Upgrade, tools: Tools) -> Durations:
+    """What the baseline took in this run; in mode back-out, what the newest rehearsal of this plan's DAG took."""
+    steps: tuple[StepRecord, ...] = tools.ledger.steps(
+        upgrade.run.key, environment=upgrade.plan.baseline.name
+    )
+    if not any(step.step == "back_out" for step in steps):
+        for run in tools.ledger.runs(limit=200):
+            if run.dag_id == upgrade.run.dag_id and run.key != upgrade.run.key:
+                steps = tools.ledger.steps(
+                    run.key, environment=upgrade.plan.baseline.name
+                )
+                if any(step.step == "back_out" for step in steps):
+                    break
+    return measured(steps)
+
+
+def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
+    """The change is scheduled only when the plan's approval names this very digest."""
+    approved = [
+        m
+        for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED)
+        if m.data.get("gate") == "plan"
+    ]
+    last = fresh(MarkKind.APPROVED, approved)
+    if last is None:
+        return no("the plan has no approval on record")
+    if last.data.get("plan_digest") != upgrade.run.plan_digest:
+        return no(
+            f"approved was plan {last.data.get('plan_digest')}, this run carries {upgrade.run.plan_digest}: ask again"
+        )
+    tell_cmdb(upgrade, tools, "move_change", "scheduled", state="scheduled")
+    tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
+    return yes(
+        f"approved by {last.data.get('by')} for plan {upgrade.run.plan_digest[:12]}"
+    )
+
+
+def time_needed(durations: Durations) -> timedelta:
+    """Measured implementation, acceptance and back-out: what must still fit into the window when the change begins."""
+    return durations.implement + durations.acceptance + durations.back_out

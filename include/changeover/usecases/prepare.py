@@ -1,0 +1,77 @@
+"""Upgrade preparations: artefacts in place and verified on every host, a first restore point taken and proven readable."""
+
+from __future__ import annotations
+
+from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.plan import Mode
+from changeover.domain.record import MarkKind
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.tools import (
+    Answer,
+    Tools,
+    Upgrade,
+    hosts_of,
+    mark,
+    no,
+    not_applicable,
+    yes,
+)
+
+CHECKS = ("artefacts-verified", "restore-point-readable")
+
+
+def prepare(upgrade: Upgrade, tools: Tools) -> Answer:
+    """One playbook over every lane's hosts; each host must report verified artefacts and a readable restore point."""
+    if upgrade.mode is not Mode.IMPLEMENT:
+        return not_applicable(f"mode {upgrade.mode} stages nothing")
+    plan = upgrade.plan
+    hosts = tuple(
+        host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name)
+    )
+    label = f"{upgrade.run.key}-preparation"
+    done = run_on_hosts(
+        upgrade, tools,
+        HostWork("prepare", "prepare.yml", "estate", plan.from_version, changes=True, hosts=hosts, restore_point=label),
+    )  # fmt: skip
+    names = tuple(host.name for host in hosts)
+    reports = {host.host: host.report for host in done.hosts if host.report}
+    results = tuple(
+        _check(key, name, reports.get(name, {})) for key in CHECKS for name in names
+    )
+    gate = GateResult(
+        "preparations",
+        "",
+        tuple((k, n) for k in CHECKS for n in names),
+        results,
+        names,
+        tuple(reports),
+    )
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    if not done.successful:
+        return no(*done.reasons)
+    if not gate.passed:
+        return no(*gate.reasons())
+    for lane in upgrade.lanes:
+        mark(
+            upgrade,
+            tools,
+            MarkKind.RESTORE_POINT_PROVEN,
+            lane.name,
+            key=f"preparation-{lane.name}",
+            label=label,
+        )
+    return yes(f"artefacts verified and restore points readable on {', '.join(names)}")
+
+
+def _check(key: str, host: str, report: object) -> CheckResult:
+    facts = report if isinstance(report, dict) else {}
+    proven = {
+        "artefacts-verified": facts.get("verified"),
+        "restore-point-readable": facts.get("readable"),
+    }[key]
+    return CheckResult(
+        key,
+        host,
+        CheckState.PASSED if proven is True else CheckState.FAILED,
+        "" if proven is True else "not proven by the host's report",
+    )

@@ -1,0 +1,158 @@
+"""Run one playbook on the frozen hosts of an environment, write-ahead and attached to, never repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from changeover.domain.estate import Host
+from changeover.domain.execution import ExecutionResult
+from changeover.domain.generation import changing_generation, reading_generation
+from changeover.domain.record import MarkKind, StepRecord, StepStatus
+from changeover.ports import ExecutionSpec
+from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
+
+PLAYBOOK_LIMIT = timedelta(minutes=30)
+"""Hard limit of a playbook that is not the implementation itself."""
+
+
+@dataclass(frozen=True)
+class HostWork:
+    """One playbook for one environment. `changes` tells a step that alters hosts from one that only reads."""
+
+    step: str
+    playbook: str
+    environment: str
+    target_version: str
+    changes: bool
+    hosts: tuple[Host, ...] = ()
+    sources: tuple[Host, ...] = ()
+    restore_point: str = ""
+    limit: timedelta = PLAYBOOK_LIMIT
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_on_hosts(upgrade: Upgrade, tools: Tools, work: HostWork) -> ExecutionResult:
+    """Returns what happened host by host; raises only when Ansible itself could not be used."""
+    hosts = work.hosts or hosts_of(upgrade, tools, work.environment)
+    generation = _generation(upgrade, tools, work)
+    result = _once(upgrade, tools, work, hosts, generation)
+    if result.status is StepStatus.UNKNOWN and not work.changes and not tools.stop():
+        tools.tell(f"{work.step}: the earlier reading was lost; reading again")
+        result = _once(upgrade, tools, work, hosts, generation + 1)
+    return result
+
+
+def execution_running(
+    upgrade: Upgrade, tools: Tools, environment: str
+) -> tuple[str, ...]:
+    """Steps of an environment whose execution is alive."""
+    alive = []
+    for step in tools.ledger.steps(upgrade.run.key, environment=environment):
+        directory = _directory(upgrade, tools, environment, step.step, step.generation)
+        if tools.executor.running(directory):
+            alive.append(step.step)
+    return tuple(alive)
+
+
+def _generation(upgrade: Upgrade, tools: Tools, work: HostWork) -> int:
+    if work.changes:
+        done = tools.ledger.marks(
+            upgrade.run.key, environment=work.environment, kind=MarkKind.BACKED_OUT
+        )
+        return changing_generation(back_outs=len(done))
+    return reading_generation(
+        tools.ledger.steps(upgrade.run.key, environment=work.environment), work.step
+    )
+
+
+def _directory(
+    upgrade: Upgrade, tools: Tools, environment: str, step: str, generation: int
+) -> Any:
+    return (
+        tools.settings.executions_directory(upgrade.run.key)
+        / f"{environment}.{step}.{generation}"
+    )
+
+
+def _once(
+    upgrade: Upgrade,
+    tools: Tools,
+    work: HostWork,
+    hosts: tuple[Host, ...],
+    generation: int,
+) -> ExecutionResult:
+    ledger, key = tools.ledger, upgrade.run.key
+    directory = _directory(upgrade, tools, work.environment, work.step, generation)
+    begun = StepRecord(
+        key,
+        work.environment,
+        work.step,
+        generation,
+        tools.clock(),
+        directory=str(directory),
+    )
+    ledger.begin_step(begun)
+    spec = ExecutionSpec(
+        run_key=key,
+        environment=work.environment,
+        step=work.step,
+        generation=generation,
+        playbook=work.playbook,
+        hosts=hosts,
+        sources=work.sources,
+        variables=_variables(upgrade, tools, work),
+        timeout=work.limit,
+        directory=directory,
+    )
+    credentials = tools.vault.credentials(
+        sorted({host.connection for host in (*hosts, *work.sources)})
+    )
+    result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=tools.stop)
+    ledger.end_step(
+        StepRecord(
+            key,
+            work.environment,
+            work.step,
+            generation,
+            begun.started_at,
+            tools.clock(),
+            result.status,
+            result.token,
+            {host.host: str(host.state) for host in result.hosts},
+            result.reasons,
+            str(directory),
+        )
+    )
+    if result.status is StepStatus.UNKNOWN and work.changes:
+        mark(upgrade, tools, MarkKind.BLOCKED, work.environment, key=f"unknown-{work.environment}-{work.step}-{generation}",
+             reason="; ".join(result.reasons))  # fmt: skip
+    return result
+
+
+def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]:
+    plan = upgrade.plan
+    environment = next(
+        (e for e in plan.environments if e.name == work.environment), None
+    )
+    return {
+        "changeover_run": upgrade.run.key,
+        "changeover_step": work.step,
+        "changeover_environment": work.environment,
+        "changeover_environment_kind": environment.kind if environment else "estate",
+        "application": plan.application,
+        "from_version": plan.from_version,
+        "to_version": plan.to_version,
+        "target_version": work.target_version,
+        "artefact_dir": str(
+            tools.settings.artefacts / plan.application / plan.to_version
+        ),
+        "restore_point": work.restore_point,
+        "datasets": dict(
+            tools.expectations.queries(plan.application, work.target_version)
+        ),
+        **(environment.variables if environment else {}),
+        **work.variables,
+    }

@@ -1,0 +1,118 @@
+"""What every use case is given: the pinned upgrade, and the outside world through ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from changeover.domain.estate import Host
+from changeover.domain.plan import Environment, Mode, Plan
+from changeover.domain.record import Mark, MarkKind, Run
+from changeover.domain.release import ReleaseRecord
+from changeover.ports import (
+    AcceptanceSuite,
+    Clock,
+    Cmdb,
+    CmdbWrite,
+    Executor,
+    ExpectationSuite,
+    Ledger,
+    Probe,
+    Vault,
+)
+from changeover.settings import Settings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller was told to end."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    cmdb: Cmdb
+    executor: Executor
+    probe: Probe
+    acceptance: AcceptanceSuite
+    expectations: ExpectationSuite
+    vault: Vault
+    tell: Callable[[str], None]
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """One run, with the plan and the release record it is pinned to."""
+
+    run: Run
+    plan: Plan
+    release: ReleaseRecord
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(self.run.mode)
+
+    @property
+    def lanes(self) -> tuple[Environment, ...]:
+        """The lanes this run was asked to go through, in plan order."""
+        return tuple(
+            lane for lane in self.plan.lanes if lane.name in self.run.environments
+        )
+
+
+class Reply(StrEnum):
+    YES = "yes"
+    NO = "no"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a stage says. "No" is an answer; a broken tool raises instead."""
+
+    reply: Reply
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def yes(text: str, **data: Any) -> Answer:
+    return Answer(Reply.YES, text, data)
+
+
+def no(*reasons: str) -> Answer:
+    return Answer(Reply.NO, "; ".join(reasons) or "no reason was given")
+
+
+def not_applicable(text: str) -> Answer:
+    return Answer(Reply.NOT_APPLICABLE, text)
+
+
+def mark(
+    upgrade: Upgrade,
+    tools: Tools,
+    kind: MarkKind,
+    environment: str = "",
+    *,
+    host: str = "",
+    key: str = "",
+    **data: Any,
+) -> None:
+    """Write one fact into the ledger, now."""
+    tools.ledger.mark(
+        Mark(upgrade.run.key, kind, tools.clock(), environment, host, data, key)
+    )
+
+
+def tell_cmdb(
+    upgrade: Upgrade, tools: Tools, kind: str, op: str, **payload: Any
+) -> None:
+    """Put a CMDB write into the outbox; `op` names it within the run, so that a repeated task writes once."""
+    key = upgrade.run.key
+    tools.ledger.enqueue(CmdbWrite(f"{key}/{op}", key, kind, payload, tools.clock()))
+
+
+def hosts_of(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Host, ...]:
+    """The frozen hosts of an environment: the only ones a run may touch."""
+    return tools.ledger.frozen_hosts(upgrade.run.key).get(environment, ())

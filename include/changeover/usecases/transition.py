@@ -1,0 +1,134 @@
+"""Transition from Sales: may this upgrade begin at all, and the change that says it did."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from changeover.domain.estate import Host
+from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.plan import Mode
+from changeover.domain.record import MarkKind
+from changeover.domain.release import path_findings
+from changeover.ports import Cmdb
+from changeover.usecases.tools import (
+    Answer,
+    Tools,
+    Upgrade,
+    mark,
+    no,
+    not_applicable,
+    tell_cmdb,
+    yes,
+)
+
+
+def check_entry(
+    upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()
+) -> Answer:
+    """The request itself, the entry conditions of the plan, and the hosts of every environment read from the CMDB and frozen."""
+    today = tools.clock().date()
+    results = [
+        _check(key, reason) for key, reason in entry_conditions(upgrade, today).items()
+    ]
+    results.append(_check("request-valid", "; ".join(request_faults)))
+    hosts, faults = resolve_hosts(upgrade, tools.cmdb)
+    results.append(_check("hosts-on-record", "; ".join(faults)))
+    gate = GateResult(
+        "entry",
+        "",
+        tuple((r.key, "") for r in results),
+        tuple(results),
+        ("plan",),
+        ("plan",),
+    )
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    if not gate.passed:
+        return no(*gate.reasons())
+    tools.ledger.freeze_hosts(upgrade.run.key, hosts)
+    named = {name: [host.name for host in each] for name, each in hosts.items()}
+    mark(upgrade, tools, MarkKind.HOSTS_FROZEN, key="hosts-frozen", hosts=named)
+    return yes(f"entry conditions met: {len(results)} checks; hosts {named}")
+
+
+def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
+    """Condition → why it is not met ("" when it is)."""
+    plan, run = upgrade.plan, upgrade.run
+    sow = plan.statement_of_work
+    named = [
+        environment.name
+        for environment in plan.environments
+        if environment.name in (*run.environments, plan.baseline.name)
+    ]
+    outside = [name for name in named if name not in sow.environments]
+    inhibitors = [
+        finding.summary
+        for finding in path_findings(
+            upgrade.release, from_version=plan.from_version, to_version=plan.to_version
+        )
+        if finding.inhibits
+    ]
+    return {
+        "statement-of-work-signed": ""
+        if sow.signed_on <= today
+        else f"{sow.id} is signed on {sow.signed_on}, after today",
+        "statement-of-work-covers-date": ""
+        if sow.valid_from <= today <= sow.valid_until
+        else f"{sow.id} is valid from {sow.valid_from} to {sow.valid_until}, today is {today}",
+        "statement-of-work-covers-environments": f"{sow.id} does not cover {', '.join(outside)}"
+        if outside
+        else "",
+        "request-or-recommendation": ""
+        if plan.trigger.dated <= today
+        else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
+        "release-applicable": "; ".join(inhibitors),
+        "reason-given": ""
+        if run.mode != Mode.BACK_OUT or run.reason
+        else "a back-out needs a reason",
+    }
+
+
+def resolve_hosts(
+    upgrade: Upgrade, cmdb: Cmdb
+) -> tuple[dict[str, tuple[Host, ...]], list[str]]:
+    """The hosts the CMDB has for every environment of the plan, and every fault in that."""
+    hosts: dict[str, tuple[Host, ...]] = {}
+    faults = []
+    for environment in upgrade.plan.environments:
+        recorded = cmdb.environment(
+            upgrade.plan.client, upgrade.plan.application, environment.name
+        )
+        if recorded is None or not recorded.hosts:
+            faults.append(
+                f"the CMDB has no host for {upgrade.plan.client}/{upgrade.plan.application}/{environment.name}"
+            )
+            continue
+        hosts[environment.name] = recorded.hosts
+    addresses = [(host.address, host.port) for each in hosts.values() for host in each]
+    faults += [
+        f"two hosts share the address {a}:{p}"
+        for a, p in sorted({x for x in addresses if addresses.count(x) > 1})
+    ]
+    return hosts, faults
+
+
+def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
+    """A normal change in the CMDB; analyses and rehearsals are not changes to what the client uses."""
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+        return not_applicable(f"mode {upgrade.mode} opens no change")
+    plan, run = upgrade.plan, upgrade.run
+    tell_cmdb(
+        upgrade, tools, "open_change", "open_change",
+        title=f"{plan.title} ({plan.client})",
+        description=f"{plan.trigger.reason} [{plan.trigger.kind} {plan.trigger.reference}, {plan.statement_of_work.id}]",
+        client=plan.client, application=plan.application, requested_by=run.requested_by or plan.requested_by,
+        reference=run.change_reference, environments=[lane.name for lane in upgrade.lanes],
+    )  # fmt: skip
+    tell_cmdb(upgrade, tools, "move_change", "assess", state="assess")
+    mark(upgrade, tools, MarkKind.CHANGE_OPENED, key="change-opened")
+    return yes(f"change opened for {plan.title}")
+
+
+def _check(key: str, reason: str) -> CheckResult:
+    return CheckResult(
+        key, "", CheckState.FAILED if reason else CheckState.PASSED, reason
+    )
