@@ -79,7 +79,14 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
         e.name: tools.cmdb.environment(plan.client, plan.application, e.name)
         for e in plan.environments
     }
-    findings = discovery_findings(plan, records=records, reports=reports)
+    findings = discovery_findings(
+        plan,
+        records=records,
+        reports=reports,
+        catalogue=tools.catalogue,
+        hosts=frozen,
+        version_scheme=upgrade.release.version_scheme,
+    )
     results = tuple(_discovered(host.name, reports.get(host.name)) for host in hosts)
     gate = GateResult(
         "client_analysis", "", tuple(("discovered", host.name) for host in hosts), results,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from changeover.domain.check import Catalogue
 from changeover.domain.estate import Host
 from changeover.domain.plan import Environment, Mode, Plan
 from changeover.domain.record import Mark, MarkKind, Run
@@ -30,6 +31,7 @@ class Tools:
     """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller was told to end."""
 
     settings: Settings
+    catalogue: Catalogue
     clock: Clock
     ledger: Ledger
     cmdb: Cmdb
