@@ -67,9 +67,10 @@ def deliver_waiting() -> str:
 
     settings = load_settings()
     report = deliver(ledger(settings), cmdb(settings), now())
-    if report.dead:
+    dead = [write for write in report.failed if write.dead]
+    if dead:
         raise CmdbError(
-            f"the CMDB refuses {len(report.dead)} writes: {'; '.join(f'{w.op_key}: {w.error}' for w in report.dead)}",
+            f"the CMDB refuses {len(dead)} writes: {'; '.join(f'{w.op_key}: {w.error}' for w in dead)}",
             where="outbox",
             then="look at the change in the CMDB, then revive the write",
         )
@@ -80,4 +81,6 @@ def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
     """The run's report as HTML and JSON under the reports directory; written whole or not at all."""
     from changeover.usecases.write_report import write_reports
 
-    return write_reports(tools.ledger, tools.cmdb, run_key, directory=tools.settings.reports)
+    return write_reports(
+        tools.ledger, tools.cmdb, run_key, directory=tools.settings.reports
+    )

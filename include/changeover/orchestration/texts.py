@@ -171,8 +171,7 @@ def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
         )
     return (
         f"Sign off {lane.name} at {plan.application} {plan.to_version}?",
-        f"**{lane.name}** runs {plan.to_version}; the acceptance suite and the comparison of business data passed. "
-        "*Approve* keeps it; *Reject* backs it out.",
+        f"**{lane.name}** runs {plan.to_version}; the acceptance suite and the comparison of business data passed. *Approve* keeps it; *Reject* backs it out.",
     )
 
 

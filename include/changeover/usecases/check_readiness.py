@@ -23,17 +23,36 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
     names = tuple(host.name for host in hosts)
     record = tools.cmdb.environment(plan.client, plan.application, lane.name)
     if record is None:
-        raise CmdbError(f"{lane.name} is no longer in the CMDB", where=plan.dag_id, then="put it back, then clear this task")
+        raise CmdbError(
+            f"{lane.name} is no longer in the CMDB",
+            where=plan.dag_id,
+            then="put it back, then clear this task",
+        )
     credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
     probes = tools.probe.host_facts(hosts, credentials, timeout=PROBE_LIMIT)
-    read = run_on_hosts(upgrade, tools, HostWork("readiness", "readiness.yml", lane.name, plan.from_version, changes=False))
+    read = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork(
+            "readiness", "readiness.yml", lane.name, plan.from_version, changes=False
+        ),
+    )
     facts = ReadinessFacts(
         run=upgrade.run.key,
         at=tools.clock(),
         probes=probes,
         reports={host.host: host.report for host in read.hosts if host.report},
-        restore_points=proven_restore_points(lane_marks(upgrade, tools, lane.name), names),
+        restore_points=proven_restore_points(
+            lane_marks(upgrade, tools, lane.name), names
+        ),
     )
     return decide(
-        "readiness", lane.name, plan=plan, release=upgrade.release, record=record, hosts=hosts, facts=facts, catalogue=tools.catalogue
+        "readiness",
+        lane.name,
+        plan=plan,
+        release=upgrade.release,
+        record=record,
+        hosts=hosts,
+        facts=facts,
+        catalogue=tools.catalogue,
     )

@@ -57,11 +57,15 @@ class _Pass:
 def deliver(ledger: Ledger, cmdb: Cmdb, now: datetime) -> DeliveryReport:
     """A failed write blocks only its own change; `now` is the time of the pass. Safe to run in several processes: the CMDB takes an op_key once."""
     done = _Pass()
-    while (writes := _next_writes(ledger, done, now)) and done.unanswered < OUTAGE_AFTER:
+    while (
+        writes := _next_writes(ledger, done, now)
+    ) and done.unanswered < OUTAGE_AFTER:
         for write in writes:
             if write.change not in done.blocked and done.unanswered < OUTAGE_AFTER:
                 _deliver_one(ledger, cmdb, write, now, done)
-    held = len(ledger.outbox(state=WriteState.PENDING)) - sum(not failure.dead for failure in done.failed)
+    held = len(ledger.outbox(state=WriteState.PENDING)) - sum(
+        not failure.dead for failure in done.failed
+    )
     return DeliveryReport(tuple(done.delivered), tuple(done.failed), held)
 
 
@@ -77,7 +81,9 @@ def _next_writes(ledger: Ledger, done: _Pass, at: datetime) -> tuple[CmdbWrite, 
     return tuple(write for write in pending if write.change not in done.blocked)
 
 
-def _deliver_one(ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, done: _Pass) -> None:
+def _deliver_one(
+    ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, done: _Pass
+) -> None:
     try:
         cmdb.apply(write)
     except CmdbUnavailable as exc:
@@ -90,10 +96,23 @@ def _deliver_one(ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, do
         done.unanswered = 0
         ledger.write_delivered(write.op_key, now)
         done.delivered.append(write.op_key)
-        log.info("cmdb write delivered: change=%s op=%s kind=%s", write.change, write.op_key, write.kind)
+        log.info(
+            "cmdb write delivered: change=%s op=%s kind=%s",
+            write.change,
+            write.op_key,
+            write.kind,
+        )
 
 
-def _failed(ledger: Ledger, write: CmdbWrite, error: str, at: datetime, done: _Pass, *, refused: bool) -> None:
+def _failed(
+    ledger: Ledger,
+    write: CmdbWrite,
+    error: str,
+    at: datetime,
+    done: _Pass,
+    *,
+    refused: bool,
+) -> None:
     item = _item(ledger, write)
     dead = refused and item.refusals + 1 >= REFUSALS
     retry_at = None if dead else at + wait(write.op_key, item.attempts + 1)
@@ -103,8 +122,18 @@ def _failed(ledger: Ledger, write: CmdbWrite, error: str, at: datetime, done: _P
         ledger.write_failed(write.op_key, error, at, retry_at=retry_at, refused=refused)
     done.blocked.add(write.change)
     done.failed.append(FailedWrite(write.op_key, write.change, error, dead, retry_at))
-    log.warning("cmdb write failed: change=%s op=%s dead=%s error=%s", write.change, write.op_key, dead, error)
+    log.warning(
+        "cmdb write failed: change=%s op=%s dead=%s error=%s",
+        write.change,
+        write.op_key,
+        dead,
+        error,
+    )
 
 
 def _item(ledger: Ledger, write: CmdbWrite) -> OutboxItem:
-    return next(item for item in ledger.outbox(change=write.change) if item.write.op_key == write.op_key)
+    return next(
+        item
+        for item in ledger.outbox(change=write.change)
+        if item.write.op_key == write.op_key
+    )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind, StepRecord
-from changeover.domain.runsheet import Durations, RunSheet, measured, run_sheet
+from changeover.domain.runsheet import Durations, measured, run_sheet
 from changeover.ports import fresh
 from changeover.usecases.tools import (
     Answer,

@@ -48,18 +48,26 @@ class RunView:
 
     @property
     def all_marks(self) -> tuple[Mark, ...]:
-        marks = (*self.whole.marks, *(mark for view in self.environments for mark in view.marks))
+        marks = (
+            *self.whole.marks,
+            *(mark for view in self.environments for mark in view.marks),
+        )
         return tuple(sorted(marks, key=lambda mark: mark.at))
 
     @property
     def all_gates(self) -> tuple[tuple[datetime, GateResult], ...]:
-        gates = (*self.whole.gates, *(gate for view in self.environments for gate in view.gates))
+        gates = (
+            *self.whole.gates,
+            *(gate for view in self.environments for gate in view.gates),
+        )
         return tuple(sorted(gates, key=lambda entry: entry[0]))
 
     @property
     def last_event(self) -> datetime:
         """When something was last written: the end of a run that ended, the last sign of life of an open one."""
-        steps = [step for view in (self.whole, *self.environments) for step in view.steps]
+        steps = [
+            step for view in (self.whole, *self.environments) for step in view.steps
+        ]
         times = [step.ended_at or step.started_at for step in steps]
         return max((self.run.opened_at, *times, *(mark.at for mark in self.all_marks)))
 
@@ -80,7 +88,11 @@ class RunView:
 def view_run(ledger: Ledger, run: Run, *, order: Sequence[str] = ()) -> RunView:
     """`order`: environments as the plan has them; others follow in the order in which they appear."""
     frozen = ledger.frozen_hosts(run.key)
-    steps, gates, marks = ledger.steps(run.key), ledger.gates(run.key), ledger.marks(run.key)
+    steps, gates, marks = (
+        ledger.steps(run.key),
+        ledger.gates(run.key),
+        ledger.marks(run.key),
+    )
     outcomes = ledger.outcomes(run.key)
     met = [
         *order,
@@ -101,7 +113,9 @@ def view_run(ledger: Ledger, run: Run, *, order: Sequence[str] = ()) -> RunView:
             tuple(mark for mark in marks if mark.environment == name),
         )
 
-    return RunView(run, view(""), tuple(view(name) for name in dict.fromkeys(met) if name))
+    return RunView(
+        run, view(""), tuple(view(name) for name in dict.fromkeys(met) if name)
+    )
 
 
 def run_json(run: Run) -> dict[str, Any]:
@@ -129,7 +143,9 @@ def step_json(step: StepRecord) -> dict[str, Any]:
         "status": str(step.status),
         "started_at": utc(step.started_at),
         "ended_at": utc(step.ended_at) if step.ended_at else None,
-        "seconds": round(step.duration.total_seconds(), 1) if step.duration is not None else None,
+        "seconds": round(step.duration.total_seconds(), 1)
+        if step.duration is not None
+        else None,
         "hosts": dict(step.hosts),
         "reasons": list(step.reasons),
     }

@@ -29,7 +29,10 @@ class Branch:
     def lines(self, depth: int = 0) -> list[str]:
         """As plain text."""
         own = "  " * depth + self.label + (f": {self.detail}" if self.detail else "")
-        return [own, *(line for child in self.children for line in child.lines(depth + 1))]
+        return [
+            own,
+            *(line for child in self.children for line in child.lines(depth + 1)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,13 @@ class Surroundings:
     estate: dict[str, EstateEnvironment | str | None]
 
 
-def gather(plan: Plan, *, release: Reading[ReleaseRecord], role: Reading[RoleOffer], cmdb: Cmdb | str) -> Surroundings:
+def gather(
+    plan: Plan,
+    *,
+    release: Reading[ReleaseRecord],
+    role: Reading[RoleOffer],
+    cmdb: Cmdb | str,
+) -> Surroundings:
     """Ask the CMDB for every environment. `cmdb` is the reason as text when there is none to ask."""
     estate: dict[str, EstateEnvironment | str | None] = {}
     for environment in plan.environments:
@@ -49,7 +58,9 @@ def gather(plan: Plan, *, release: Reading[ReleaseRecord], role: Reading[RoleOff
             estate[environment.name] = cmdb
             continue
         try:
-            estate[environment.name] = cmdb.environment(plan.client, plan.application, environment.name)
+            estate[environment.name] = cmdb.environment(
+                plan.client, plan.application, environment.name
+            )
         except CmdbError as exc:
             estate[environment.name] = str(exc)
     return Surroundings(release, role, estate)
@@ -57,19 +68,29 @@ def gather(plan: Plan, *, release: Reading[ReleaseRecord], role: Reading[RoleOff
 
 def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
     description = around.role.document.description if around.role.document else None
-    lanes = tuple(_lane(plan, environment, around, description) for environment in plan.lanes)
+    lanes = tuple(
+        _lane(plan, environment, around, description) for environment in plan.lanes
+    )
     return Branch(
         plan.title,
         f"{plan.dag_id}, {plan.application} {plan.from_version} → {plan.to_version}, sha256 {digest[:12] or 'unknown'}",
         (
             _transition(plan),
-            Branch("2 Upgrade Kickoff", "roles are resolved, the kickoff note is written", _participants(plan)),
+            Branch(
+                "2 Upgrade Kickoff",
+                "roles are resolved, the kickoff note is written",
+                _participants(plan),
+            ),
             _release_analysis(plan, around),
             _client_analysis(plan),
             _baseline(plan, around, description),
             _planning(plan),
             _preparations(plan, description),
-            Branch("8, 9 Readiness Check; Implementation and Testing", "one environment after the other", lanes),
+            Branch(
+                "8, 9 Readiness Check; Implementation and Testing",
+                "one environment after the other",
+                lanes,
+            ),
             _support(plan),
             Branch(
                 "11 Upgrade Project Closeout",
@@ -86,7 +107,10 @@ def _transition(plan: Plan) -> Branch:
         "1 Transition from Sales",
         "refused unless all of this holds; then the change is opened",
         (
-            Branch(trigger.kind.replace("_", " "), f"{trigger.reference} of {trigger.dated}: {trigger.reason}"),
+            Branch(
+                trigger.kind.replace("_", " "),
+                f"{trigger.reference} of {trigger.dated}: {trigger.reason}",
+            ),
             Branch(
                 f"statement of work {order.id}",
                 f"signed {order.signed_on}, valid {order.valid_from} to {order.valid_until}, "
@@ -98,7 +122,9 @@ def _transition(plan: Plan) -> Branch:
 
 def _participants(plan: Plan) -> tuple[Branch, ...]:
     return tuple(
-        Branch(person.name, f"{person.role.replace('_', ' ')} ({person.side}, {person.id})")
+        Branch(
+            person.name, f"{person.role.replace('_', ' ')} ({person.side}, {person.id})"
+        )
         for person in plan.participants
     )
 
@@ -107,20 +133,31 @@ def _release_analysis(plan: Plan, around: Surroundings) -> Branch:
     record = around.release.document
     label = "3 Vendor Software Release Analysis"
     if record is None:
-        return Branch(label, "; ".join(fault.message for fault in around.release.faults))
+        return Branch(
+            label, "; ".join(fault.message for fault in around.release.faults)
+        )
     return Branch(
         label,
         f"{record.product} {record.version}, released {record.released}",
         (
             Branch("supported from", " or ".join(record.supported_from)),
-            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in record.manual_steps),
-            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in record.changed),
+            *(
+                Branch(f"by hand, {step.when}", f"{step.title} ({step.series})")
+                for step in record.manual_steps
+            ),
+            *(
+                _change(thing.kind, thing.what, thing.was, thing.becomes)
+                for thing in record.changed
+            ),
         ),
     )
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
-    return Branch(f"changed {kind}", f"{what}: {was} → {becomes or 'gone'}" if was or becomes else what)
+    return Branch(
+        f"changed {kind}",
+        f"{what}: {was} → {becomes or 'gone'}" if was or becomes else what,
+    )
 
 
 def _client_analysis(plan: Plan) -> Branch:
@@ -129,7 +166,10 @@ def _client_analysis(plan: Plan) -> Branch:
         ("modules", ", ".join(expected.modules)),
         ("customisations", ", ".join(expected.customisations)),
         ("integrations", ", ".join(expected.integrations)),
-        ("settings", ", ".join(f"{key}={value}" for key, value in expected.settings.items())),
+        (
+            "settings",
+            ", ".join(f"{key}={value}" for key, value in expected.settings.items()),
+        ),
     )
     return Branch(
         "4 Client-Specific Upgrade Analysis",
@@ -164,11 +204,23 @@ def _planning(plan: Plan) -> Branch:
 
 def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
     lanes = plan.lanes
-    steps = tuple(_step(role, lanes[0], name) for name in ("stage", "restore_point", "restore_drill"))
-    return Branch("7 Upgrade Preparations", f"on every host of {', '.join(lane.name for lane in lanes)}", steps)
+    steps = tuple(
+        _step(role, lanes[0], name)
+        for name in ("stage", "restore_point", "restore_drill")
+    )
+    return Branch(
+        "7 Upgrade Preparations",
+        f"on every host of {', '.join(lane.name for lane in lanes)}",
+        steps,
+    )
 
 
-def _lane(plan: Plan, environment: Environment, around: Surroundings, role: RoleDescription | None) -> Branch:
+def _lane(
+    plan: Plan,
+    environment: Environment,
+    around: Surroundings,
+    role: RoleDescription | None,
+) -> Branch:
     def step(name: str) -> Branch:
         return _step(role, environment, name)
 
@@ -198,7 +250,11 @@ def _lane(plan: Plan, environment: Environment, around: Surroundings, role: Role
 
 
 def _scope(environment: Environment) -> str:
-    return "only the hosts that failed" if environment.back_out == "per_host" else "every touched host"
+    return (
+        "only the hosts that failed"
+        if environment.back_out == "per_host"
+        else "every touched host"
+    )
 
 
 def _support(plan: Plan) -> Branch:
@@ -214,17 +270,23 @@ def _hosts(environment: Environment, around: Surroundings) -> Branch:
     known = around.estate.get(environment.name)
     if known is None:
         return Branch(
-            "hosts", f"{environment.name!r} is not in the CMDB; a run is refused until its estate is imported"
+            "hosts",
+            f"{environment.name!r} is not in the CMDB; a run is refused until its estate is imported",
         )
     if isinstance(known, str):
         return Branch("hosts", f"unknown: {known}")
     if not known.hosts:
         return Branch("hosts", "none in the CMDB; a run is refused")
-    on_record = f"{known.version} on record" if known.version else "no version on record"
+    on_record = (
+        f"{known.version} on record" if known.version else "no version on record"
+    )
     return Branch(
         "hosts",
         f"{len(known.hosts)} in the CMDB, {on_record}",
-        tuple(Branch(host.name, f"{host.user}@{host.address}:{host.port}") for host in known.hosts),
+        tuple(
+            Branch(host.name, f"{host.user}@{host.address}:{host.port}")
+            for host in known.hosts
+        ),
     )
 
 
@@ -248,7 +310,11 @@ _UNDONE: dict[str, Callable[[str], str]] = {
 
 
 def _undone(entry: EntryPoint) -> str:
-    return _UNDONE[entry.reversible](entry.back_out) if entry.changes_host else "changes nothing on the host"
+    return (
+        _UNDONE[entry.reversible](entry.back_out)
+        if entry.changes_host
+        else "changes nothing on the host"
+    )
 
 
 def _asked(plan: Plan, approval: Approval) -> str:
