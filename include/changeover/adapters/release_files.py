@@ -11,12 +11,12 @@ from changeover.domain.release import ReleaseRecord
 from changeover.domain.version import VersionError, parse, within
 
 
-def load_release(releases: Path, name: str) -> ReleaseRecord:
+def load_release(name: str, *, releases: Path) -> ReleaseRecord:
     """`name` is `<product>/<release>` as in a plan; raise `DocumentFaults` (a `PlanError`)."""
-    return demand(read_release(releases, name), then="correct the release record, or the plan's `release`")
+    return demand(read_release(name, releases=releases), then="correct the release record, or the plan's `release`")
 
 
-def read_release(releases: Path, name: str) -> Reading[ReleaseRecord]:
+def read_release(name: str, *, releases: Path) -> Reading[ReleaseRecord]:
     """Never raises for what is on the disk."""
     product, _, release = name.partition("/")
     path = releases / product / f"{release}.yaml"

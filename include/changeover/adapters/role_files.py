@@ -41,13 +41,13 @@ class RoleMeta(Document):
     entry_points: Mapping[str, EntryPointMeta] = Field(min_length=1)
 
 
-def load_role(roles: Path, application: str) -> RoleDescription:
+def load_role(application: str, *, roles: Path) -> RoleDescription:
     """Raise `DocumentFaults` (a `PlanError`)."""
     then = f"see docs/adding-an-application.md and complete the role {application!r}"
-    return demand(read_role(roles, application), then=then).description
+    return demand(read_role(application, roles=roles), then=then).description
 
 
-def read_role(roles: Path, application: str) -> Reading[RoleOffer]:
+def read_role(application: str, *, roles: Path) -> Reading[RoleOffer]:
     """What the role offers, complete or not; never raises for what is on the disk."""
     role = roles / application
     if not (role / "tasks").is_dir():

@@ -26,10 +26,10 @@ class DiskShelf:
         return find_plans(paths, plans=self.settings.plans)
 
     def release(self, name: str) -> Reading[ReleaseRecord]:
-        return read_release(self.settings.releases, name)
+        return read_release(name, releases=self.settings.releases)
 
     def role(self, application: str) -> Reading[RoleOffer]:
-        return read_role(self.settings.playbooks / "roles", application)
+        return read_role(application, roles=self.settings.playbooks / "roles")
 
     def acceptance_tests(self, application: str) -> tuple[str, ...]:
         return _names(self.settings.acceptance / application, "test_*.py")
