@@ -1,0 +1,361 @@
+"""The executor: starts Ansible detached from the caller, or attaches to what was started, and waits for its result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import changeover
+from changeover.adapters.ansible_events import told
+from changeover.adapters.ansible_inventory import check_variables
+from changeover.adapters.execution_directory import (
+    ExecutionDirectory,
+    ExecutionState,
+    Order,
+    Target,
+    checked_name,
+    plain,
+    read_json,
+    write_once_whole,
+)
+from changeover.adapters.private_directory import clear_leftovers
+from changeover.domain.estate import Host
+from changeover.domain.execution import ExecutionResult, HostResult, HostState
+from changeover.domain.record import StepStatus
+from changeover.errors import ExecutionError
+from changeover.ports import Credentials, ExecutionSpec
+
+LOST = "the controller process that ran it is gone; ask the hosts"
+_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONTZPATH", "LD_LIBRARY_PATH", "TMPDIR")
+_TRIES = 3
+
+
+class AnsibleRuns:
+    """`playbooks` holds ansible.cfg, the playbooks, roles/ and plugins/. `ssh_options` are a site's own (`Name=value`)."""
+
+    def __init__(
+        self,
+        playbooks: Path,
+        *,
+        ssh_options: tuple[str, ...] = (),
+        verbosity: int = 0,
+        poll: timedelta = timedelta(milliseconds=100),
+        patience: timedelta = timedelta(seconds=40),
+    ) -> None:
+        self._playbooks = playbooks.absolute()
+        self._ssh_options, self._verbosity = ssh_options, verbosity
+        self._poll, self._patience = poll.total_seconds(), patience.total_seconds()
+
+    def run(
+        self,
+        spec: ExecutionSpec,
+        credentials: Credentials,
+        *,
+        on_event: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> ExecutionResult:
+        """Start it, or attach to it if it runs, or return its result if it ended. Never runs a directory twice."""
+        directory = ExecutionDirectory(spec.directory.absolute())
+        order = self._order(spec)
+        _check_keys(order, credentials)
+        for _ in range(_TRIES):
+            state = directory.state()
+            process = None
+            if state is ExecutionState.NOTHING:
+                process = self._start(directory, order, credentials, on_event)
+            else:
+                _check_same(directory, order, on_event)
+                if state is ExecutionState.RUNNING:
+                    on_event(f"attached to execution {order.token}")
+            self._follow(directory, on_event, stop)
+            if process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+            if directory.state() is not ExecutionState.NOTHING:
+                return read_result(directory, order)
+            _raise_not_started(directory)
+        raise ExecutionError(
+            "the execution could not be started", where=str(directory.path), then="read controller.log in that directory"
+        )
+
+    def running(self, directory: Path) -> bool:
+        return ExecutionDirectory(directory).state() is ExecutionState.RUNNING
+
+    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
+        """End it here and on its hosts; (confirmed over fresh connections, what was seen)."""
+        from changeover.adapters.host_processes import end_on_hosts
+
+        place = ExecutionDirectory(directory.absolute())
+        order = self._order(spec)
+        if place.state() is ExecutionState.NOTHING:
+            return True, "it was not started"
+        if place.state() is ExecutionState.RUNNING:
+            ask_to_stop(place, "the operator stopped it")
+            self._wait_while_running(place)
+            self._end_controller(place)
+        if place.state() is ExecutionState.ENDED:
+            result = read_result(place, order)
+            if result.status is not StepStatus.UNKNOWN:
+                return True, "; ".join((f"it had ended: {result.status}", *result.reasons))
+        from changeover.adapters.local_processes import end_marked_processes
+
+        left = end_marked_processes(order.token)
+        answers = end_on_hosts(order.everyone, order.token, credentials.ssh_keys).values()
+        here = (f"controller: still running: {', '.join(map(str, left))}",) if left else ()
+        seen = "; ".join((*here, *(f"{answer.host}: {answer.seen}" for answer in answers)))
+        return not left and all(answer.confirmed for answer in answers), seen
+
+    def _order(self, spec: ExecutionSpec) -> Order:
+        if not spec.hosts:
+            raise ExecutionError("no host is planned for this step", where=f"{spec.environment} {spec.step}")
+        playbook = self._playbooks / spec.playbook
+        if not playbook.is_file():
+            raise ExecutionError(
+                "there is no such playbook", where=str(playbook), then="check the role's and the plan's entry points"
+            )
+        for text, what in ((spec.environment, "environment"), (spec.step, "step")):
+            checked_name(text, what)
+        order = Order(
+            run_key=spec.run_key,
+            environment=spec.environment,
+            step=spec.step,
+            generation=spec.generation,
+            token=execution_token(spec),
+            playbook=str(playbook),
+            playbooks=str(self._playbooks),
+            hosts=tuple(map(_target, spec.hosts)),
+            sources=tuple(map(_target, spec.sources)),
+            variables=plain(spec.variables, "variables"),
+            timeout_seconds=spec.timeout.total_seconds(),
+            ssh_options=self._ssh_options,
+            verbosity=self._verbosity,
+        )
+        check_variables(order.everyone)
+        return order
+
+    def _start(
+        self,
+        directory: ExecutionDirectory,
+        order: Order,
+        credentials: Credentials,
+        on_event: Callable[[str], None],
+    ) -> subprocess.Popen[bytes]:
+        """Returns once the detached process has started its work, has given up, or has found another owner."""
+        clear_leftovers()
+        directory.make()
+        directory.not_started.unlink(missing_ok=True)
+        if directory.spec.exists():
+            _check_same(directory, order, on_event)
+        else:
+            write_once_whole(directory.spec, order.to_json())
+        process = _spawn(directory)
+        assert process.stdin is not None
+        sealed = {"ssh_keys": dict(credentials.ssh_keys), "secrets": dict(credentials.secrets)}
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(json.dumps(sealed).encode())
+        while process.poll() is None and not directory.started.exists():
+            time.sleep(0.02)
+        return process
+
+    def _follow(self, directory: ExecutionDirectory, on_event: Callable[[str], None], stop: Callable[[], bool]) -> None:
+        """Tell events as they come, until nobody owns the directory any more."""
+        lines = _tail(directory.events)
+        asked: float | None = None
+        while True:
+            running = directory.state() is ExecutionState.RUNNING
+            for line in lines:
+                if line is None:
+                    break
+                on_event(told(line))
+            if not running:
+                return
+            if asked is None and stop():
+                asked = time.monotonic()
+                ask_to_stop(directory, "the caller asked for it")
+                on_event("stopping: Ansible is being ended here and on its hosts")
+            if asked is not None and time.monotonic() - asked > self._patience:
+                self._end_controller(directory)
+            time.sleep(self._poll)
+
+    def _wait_while_running(self, directory: ExecutionDirectory) -> None:
+        until = time.monotonic() + self._patience
+        while directory.state() is ExecutionState.RUNNING and time.monotonic() < until:
+            time.sleep(self._poll)
+
+    def _end_controller(self, directory: ExecutionDirectory) -> None:
+        """For a controller that does not react; what it ran locally ends with it."""
+        pid = directory.started_facts().get("pid")
+        if directory.state() is ExecutionState.RUNNING and isinstance(pid, int):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.5)
+
+
+def execution_token(spec: ExecutionSpec) -> str:
+    """Follows from the names alone: it can be looked for on hosts even when every record here is lost."""
+    parts = (spec.run_key, spec.environment, spec.step, str(spec.generation))
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def ask_to_stop(directory: ExecutionDirectory, why: str) -> None:
+    if not directory.stop_wanted.exists():
+        write_once_whole(directory.stop_wanted, why)
+
+
+def read_result(directory: ExecutionDirectory, order: Order) -> ExecutionResult:
+    """A result that is missing or cannot be read is `unknown`, never a guess."""
+    started = directory.started_facts().get("started_at")
+    started_at = datetime.fromisoformat(started) if isinstance(started, str) else None
+    if not directory.result.exists():
+        return _unknown(directory, order, started_at, LOST)
+    content = read_json(directory.result)
+    try:
+        if content is None:
+            raise ValueError("it holds no JSON object")
+        return ExecutionResult(
+            status=StepStatus(content["status"]),
+            hosts=tuple(HostResult(**{**host, "state": HostState(host["state"])}) for host in content["hosts"]),
+            reasons=tuple(content["reasons"]),
+            token=content["token"],
+            started_at=datetime.fromisoformat(content["started_at"]),
+            ended_at=datetime.fromisoformat(content["ended_at"]),
+            directory=str(directory.path),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        return _unknown(directory, order, started_at, f"its result cannot be read ({exc}); ask the hosts")
+
+
+def _unknown(
+    directory: ExecutionDirectory, order: Order, started_at: datetime | None, reason: str
+) -> ExecutionResult:
+    hosts = tuple(
+        HostResult(target.name, HostState.NOT_ATTEMPTED, message="nothing is recorded") for target in order.everyone
+    )
+    return ExecutionResult(StepStatus.UNKNOWN, hosts, (reason,), order.token, started_at, None, str(directory.path))
+
+
+def _check_keys(order: Order, credentials: Credentials) -> None:
+    """Without this, ssh would go on with whatever keys the controller's account has."""
+    missing = sorted({target.connection for target in order.everyone} - set(credentials.ssh_keys))
+    if missing:
+        raise ExecutionError(
+            f"no SSH key was given for {', '.join(missing)}",
+            where=f"{order.environment} {order.step}",
+            then="put the key into the connection's extra.private_key",
+        )
+
+
+def _target(host: Host) -> Target:
+    return Target(
+        name=checked_name(host.name, "host"),
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        connection=host.connection,
+        host_keys=tuple(host.host_keys),
+        variables=plain(host.variables, f"host {host.name}"),
+    )
+
+
+def _check_same(directory: ExecutionDirectory, order: Order, on_event: Callable[[str], None]) -> None:
+    """Attaching to something else under the same name would report its result as ours."""
+    try:
+        recorded = Order.from_json(directory.spec.read_text())
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        raise ExecutionError(
+            "the order of an earlier execution cannot be read", where=str(directory.spec), then="ask the hosts"
+        ) from exc
+    for name in ("token", "hosts", "sources"):
+        if getattr(recorded, name) != getattr(order, name):
+            raise ExecutionError(
+                f"this execution was started with other {name}",
+                where=str(directory.path),
+                then="use a new generation of the step",
+            )
+    if Path(recorded.playbook).name != Path(order.playbook).name:
+        raise ExecutionError(
+            f"this execution runs {Path(recorded.playbook).name}, not {Path(order.playbook).name}",
+            where=str(directory.path),
+            then="use a new generation of the step",
+        )
+    changed = sorted(
+        name
+        for name in {*recorded.variables, *order.variables}
+        if recorded.variables.get(name) != order.variables.get(name)
+    )
+    if changed:
+        on_event(f"the execution keeps the variables it was ordered with; others now: {', '.join(changed)}")
+
+
+def _spawn(directory: ExecutionDirectory) -> subprocess.Popen[bytes]:
+    """A session of its own, a scrubbed environment, and no open file but its log."""
+    log = os.open(directory.controller_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "changeover.adapters.ansible_execution", str(directory.path)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _environment() -> dict[str, str]:
+    """Airflow's own secrets are in our environment: only what is named here is passed on."""
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    account = pwd.getpwuid(os.geteuid())
+    programs = str(Path(sys.executable).parent)
+    return {
+        "LC_ALL": "C.UTF-8",
+        **kept,
+        "PATH": os.pathsep.join((programs, kept.get("PATH", os.defpath))),
+        "HOME": account.pw_dir,
+        "USER": account.pw_name,
+        "PYTHONPATH": str(Path(changeover.__file__).parents[1]),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _raise_not_started(directory: ExecutionDirectory) -> None:
+    reason = read_json(directory.not_started)
+    if reason is not None:
+        raise ExecutionError(
+            f"Ansible was not started, and nothing was touched: {reason.get('what', 'no reason was left')}",
+            where=str(directory.path),
+        )
+
+
+def _tail(path: Path) -> Iterator[Mapping[str, Any] | None]:
+    """Whole lines as they come; None when there is none for now. A line that is no JSON is told as it is."""
+    position, rest = 0, ""
+    while True:
+        try:
+            with path.open("r", encoding="utf-8", errors="replace") as handle:
+                handle.seek(position)
+                chunk = handle.read()
+                position = handle.tell()
+        except FileNotFoundError:
+            chunk = ""
+        *whole, rest = (rest + chunk).split("\n")
+        for text in whole:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                line = {"text": text}
+            yield line if isinstance(line, dict) else {"text": text}
+        yield None
