@@ -11,8 +11,11 @@ from changeover import settings as settings_module
 from changeover.settings import Settings
 
 if TYPE_CHECKING:
+    from changeover.adapters.shelf import DiskShelf
+    from changeover.domain.plan import Plan
     from changeover.ports import Cmdb, Ledger, Vault
     from changeover.usecases.tools import Tools
+    from changeover.usecases.write_report import Report
 
 
 def load_settings() -> Settings:
@@ -79,8 +82,36 @@ def deliver_waiting() -> str:
 
 def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
     """The run's report as HTML and JSON under the reports directory; written whole or not at all."""
-    from changeover.usecases.write_report import write_reports
+    from changeover.adapters.report_files import write_report
 
-    return write_reports(
-        tools.ledger, tools.cmdb, run_key, directory=tools.settings.reports
-    )
+    return write_report(report(tools.ledger, tools.cmdb, run_key), tools.settings.reports)
+
+
+def report(ledger: Ledger, cmdb: Cmdb | str, run_key: str) -> Report:
+    """Everything there is to say of a run. `cmdb` is the reason as text when there is none to ask."""
+    from changeover.adapters.plan_files import parse_plan
+    from changeover.errors import LedgerError, PlanError
+    from changeover.usecases.write_report import gather_report
+
+    def read_plan(text: str) -> Plan | None:
+        try:
+            return parse_plan(text.encode(), name="the pinned plan")
+        except PlanError:  # of an older format: the report does without its title and names
+            return None
+
+    run = ledger.run(run_key)
+    if run is None:
+        raise LedgerError("this run is not in the ledger", where=run_key, then="see `changeover status`")
+    return gather_report(ledger, cmdb, run, now=now(), read_plan=read_plan)
+
+
+def shelf(settings: Settings) -> DiskShelf:
+    """Plans and what they refer to, on disk."""
+    from changeover.adapters.shelf import DiskShelf
+
+    return DiskShelf(settings)
+
+
+def is_made(url: str) -> bool:
+    """Whether the database was ever made; of a server only it can tell, by answering."""
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()

@@ -1,0 +1,34 @@
+"""Reports as files: HTML for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from changeover.adapters.report_html import report_html
+from changeover.usecases.write_report import Report
+
+
+def report_text(report: Report, form: str) -> str:
+    """`form` is html or json."""
+    if form == "json":
+        return json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
+    return report_html(report)
+
+
+def write_report(report: Report, directory: Path) -> dict[str, Path]:
+    """Write both forms as `<run>.<form>`, each whole or not at all; a report written before is replaced."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    written = {}
+    for form in ("html", "json"):
+        written[form] = directory / f"{report.view.run.key}.{form}"
+        write_whole(written[form], report_text(report, form))
+    return written
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Never leaves half a file."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
