@@ -1,0 +1,260 @@
+"""A small world in memory: hosts with versions, and ports that act on them, so that use cases run at a desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from changeover.adapters.check_files import load_catalogue
+from changeover.adapters.memory import MemoryCmdb, MemoryLedger
+from changeover.domain.acceptance import SuiteRun
+from changeover.domain.check import Catalogue
+from changeover.domain.estate import Estate, Host
+from changeover.domain.execution import ExecutionResult, HostResult, HostState
+from changeover.domain.facts import HostFacts
+from changeover.domain.gate import CheckResult, CheckState
+from changeover.domain.plan import Plan
+from changeover.domain.record import Mark, MarkKind, StepStatus
+from changeover.domain.release import ReleaseRecord
+from changeover.ports import Credentials, ExecutionSpec
+from changeover.settings import load
+from changeover.usecases.open_run import requested_run
+from changeover.usecases.tools import Tools, Upgrade
+
+OLD, NEW = "2.0.0", "2.6.0"
+START = datetime(2026, 8, 14, 13, 0, tzinfo=UTC)
+ENVIRONMENTS = {"baseline": ["base1"], "training": ["train1"], "production": ["prod1", "prod2"]}
+
+
+def plan(**changes: Any) -> Plan:
+    """A complete plan; `changes` replace whole top-level fields."""
+    any_time = {"kind": "any_time", "reason": "no users"}
+    fields: dict[str, Any] = {
+        "schema_version": 1,
+        "client": "acme",
+        "upgrade": "tracker-2.6",
+        "title": "Tracker",
+        "application": "tracker",
+        "from_version": OLD,
+        "to_version": NEW,
+        "release": "tracker/2.6",
+        "trigger": {"kind": "client_request", "reference": "R-1", "dated": date(2026, 1, 1), "reason": "wanted"},
+        "statement_of_work": {
+            "id": "SOW-1",
+            "signed_on": date(2026, 1, 1),
+            "environments": list(ENVIRONMENTS),
+            "valid_from": date(2026, 1, 1),
+            "valid_until": date(2026, 12, 31),
+        },
+        "requested_by": "ops",
+        "participants": [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "support")],
+        "approval": {"by": ["owner"]},
+        "environments": [
+            {"name": "baseline", "kind": "baseline", "data_from": "production", "window": any_time},
+            {"name": "training", "kind": "training", "window": any_time},
+            {"name": "production", "kind": "production", "window": any_time},
+        ],
+        "support": {"hypercare": {"length": "2m", "interval": "1m"}, "accepted_by": {"by": ["support"]}},
+    }
+    return Plan.model_validate(fields | changes)
+
+
+def release() -> ReleaseRecord:
+    return ReleaseRecord.model_validate(
+        {
+            "schema_version": 1,
+            "product": "tracker",
+            "release": "2.6",
+            "version": NEW,
+            "version_scheme": "pep440",
+            "released": date(2026, 1, 1),
+            "supported_from": [">=2.0,<2.6"],
+            "artefacts": {"requirements": ["tracker==2.6.0"]},
+            "sources": ["the vendor's notes"],
+        }
+    )
+
+
+def estate() -> Estate:
+    return Estate.model_validate(
+        {
+            "client": {"slug": "acme", "name": "Acme"},
+            "people": [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "support")],
+            "applications": [{"slug": "tracker"}],
+            "environments": [
+                {
+                    "name": name,
+                    "kind": name,
+                    "application": "tracker",
+                    "version": OLD,
+                    "hosts": [
+                        {
+                            "name": host,
+                            "address": f"127.0.9.{number}",
+                            "user": "ops",
+                            "connection": "ssh_acme",
+                            "host_keys": [f"127.0.9.{number} ssh-ed25519 AAAA"],
+                            "variables": {"app_root": "/srv/app", "host_state_dir": "/srv/state"},
+                        }
+                        for number, host in enumerate(hosts, start=10 * place)
+                    ],
+                }
+                for place, (name, hosts) in enumerate(ENVIRONMENTS.items(), start=1)
+            ],
+        }
+    )
+
+
+def _reachable_only() -> Catalogue:
+    """The catalogue with the one check this world has facts for."""
+    every = load_catalogue(load({}).checks)
+    return Catalogue(checks=(every["host-reachable"],))
+
+
+@dataclass
+class World:
+    """What is true on the hosts, and every playbook that was run on them."""
+
+    directory: Path
+    now: datetime = START
+    versions: dict[str, str | None] = field(default_factory=dict)
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    breaks: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(environment, playbook) → hosts it fails on."""
+    unwell: set[str] = field(default_factory=set)
+    """Environments whose application suite says no on the new release."""
+    unreachable: set[str] = field(default_factory=set)
+    played: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    took: dict[str, timedelta] = field(default_factory=dict)
+    alive: set[str] = field(default_factory=set)
+    """Execution directories that still run."""
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    cmdb: MemoryCmdb = field(default_factory=MemoryCmdb)
+
+    def __post_init__(self) -> None:
+        self.cmdb.import_estate(estate())
+        self.versions = {host: OLD for hosts in ENVIRONMENTS.values() for host in hosts} | {"base1": None}
+        self.rows = {host: [{"id": 1, "total": "10.00"}] for host in self.versions}
+
+    def tools(self) -> Tools:
+        return Tools(
+            settings=replace(load({}), home=self.directory),
+            catalogue=_reachable_only(),
+            clock=lambda: self.now,
+            ledger=self.ledger,
+            cmdb=self.cmdb,
+            executor=self,
+            probe=self,
+            acceptance=Suite(self),
+            expectations=Data(self),
+            vault=self,
+            tell=lambda line: None,
+        )
+
+    def upgrade(self, *, of: Plan | None = None, **asked: Any) -> Upgrade:
+        of = of or plan()
+        run = requested_run(
+            of,
+            plan_digest="d" * 64,
+            plan_text="text",
+            dag_run_id="manual__1",
+            requested_by="ops",
+            asked=asked,
+            at=self.now,
+        )
+        return Upgrade(self.ledger.open_run(run), of, release())
+
+    def approve(self, upgrade: Upgrade, *, digest: str = "d" * 64) -> None:
+        key = upgrade.run.key
+        self.ledger.mark(
+            Mark(key, MarkKind.APPROVED, self.now, "", "", {"gate": "plan", "by": "owner", "plan_digest": digest})
+        )
+        for lane in upgrade.lanes:
+            self.ledger.mark(Mark(key, MarkKind.RESTORE_POINT_PROVEN, self.now, lane.name, "", {"label": "prep"}))
+
+    def playbooks(self, environment: str) -> list[str]:
+        return [playbook for where, playbook, _ in self.played if where == environment]
+
+    # vault, probe
+    def credentials(self, connections: Sequence[str]) -> Credentials:
+        return Credentials({name: "key" for name in connections})
+
+    def host_facts(
+        self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta
+    ) -> Mapping[str, HostFacts]:
+        return {host.name: HostFacts(host.name, host.name not in self.unreachable) for host in hosts}
+
+    # executor
+    def running(self, directory: Path) -> bool:
+        return str(directory) in self.alive
+
+    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
+        return True, "nothing is left"
+
+    def run(
+        self,
+        spec: ExecutionSpec,
+        credentials: Credentials,
+        *,
+        on_event: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> ExecutionResult:
+        names = tuple(host.name for host in spec.hosts)
+        self.played.append((spec.environment, spec.playbook, names))
+        self.now += self.took.get(spec.playbook, timedelta(seconds=1))
+        bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
+        for host in names:
+            if host not in bad:
+                self._change(host, spec)
+        results = tuple(self._result(host, host in bad) for host in names)
+        status = StepStatus.FAILED if bad else StepStatus.SUCCESSFUL
+        reasons = tuple(f"{host}: it broke" for host in sorted(bad))
+        return ExecutionResult(status, results, reasons, "token", self.now, self.now, str(spec.directory))
+
+    def _change(self, host: str, spec: ExecutionSpec) -> None:
+        if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
+            self.versions[host] = spec.variables["target_version"]
+
+    def _result(self, host: str, bad: bool) -> HostResult:
+        if host in self.unreachable:
+            return HostResult(host, HostState.UNREACHABLE)
+        report = {
+            "version": self.versions[host],
+            "services": {"tracker": "running"},
+            "data": {"issues": self.rows[host]},
+            "verified": True,
+            "readable": True,
+        }
+        return HostResult(host, HostState.FAILED if bad else HostState.OK, report=report)
+
+
+@dataclass
+class Suite:
+    world: World
+
+    def run(self, application: str, hosts: Sequence[Host], credentials: Credentials, *, target_version: str, environment: str,
+            evidence: Path, timeout: timedelta) -> SuiteRun:  # fmt: skip
+        bad = environment in self.world.unwell and target_version == NEW
+        state = CheckState.FAILED if bad else CheckState.PASSED
+        names = tuple(host.name for host in hosts)
+        return SuiteRun(
+            tuple(("works", n) for n in names), tuple(CheckResult("works", n, state) for n in names), names, {}
+        )
+
+
+@dataclass
+class Data:
+    world: World
+
+    def queries(self, application: str, version: str) -> Mapping[str, Mapping[str, Any]]:
+        return {"issues": {"query": "select 1", "key": ["id"]}}
+
+    def run(
+        self, application: str, *, before: Any, after: Any, environment: str, evidence: Path, timeout: timedelta
+    ) -> SuiteRun:
+        same = before == after and bool(before)
+        result = CheckResult("rows-equal", "", CheckState.PASSED if same else CheckState.FAILED)
+        return SuiteRun((("rows-equal", ""),), (result,), (), {})
