@@ -91,13 +91,12 @@ def _environment_facts(report: Report, view: EnvironmentView) -> dict[str, Any]:
     elif any(step.status is StepStatus.FAILED for step in view.steps):
         state = "failed"
     else:
-        state = "in progress" if MarkKind.LANE_STARTED in kinds or view.steps else "not reached"
+        state = "not finished" if MarkKind.LANE_STARTED in kinds or view.steps else "not reached"
     tones = {"rehearsed": "good", "failed": "bad"}
     return {
         "state": state,
         "tone": tone(view.outcome.outcome) if view.outcome else tones.get(state, ""),
         "versions": [version for version in report.versions if version.environment == view.name],
-        "touched": MarkKind.IMPLEMENTING in kinds,
     }
 
 
