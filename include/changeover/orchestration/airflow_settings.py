@@ -11,6 +11,9 @@ from changeover.settings import Settings
 PLAN_BUNDLE = "plans"
 HOUSEKEEPING_BUNDLE = "housekeeping"
 
+SQLITE_CONNECTION = {"timeout": 15.0}
+"""Writers of SQLite wait for each other; the default of 5 s turns a busy machine into "database is locked"."""
+
 SHARED: Mapping[str, str] = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -54,7 +57,10 @@ def bundle_configuration(settings: Settings, *, builder: str | None = None) -> s
             {
                 "name": HOUSEKEEPING_BUNDLE,
                 "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-                "kwargs": {"path": str(settings.project / "dags"), "refresh_interval": 300},
+                "kwargs": {
+                    "path": str(settings.project / "dags"),
+                    "refresh_interval": 300,
+                },
             },
         ]
     )
@@ -64,14 +70,16 @@ def airflow_environment(
     settings: Settings,
     *,
     port: int,
+    execution_port: int,
     people: Mapping[str, str],
-    log_ports: tuple[int, int],
     parallelism: int = 6,
     plan_builder: str | None = None,
 ) -> dict[str, str]:
     """The environment of a one-machine Airflow: SQLite, LocalExecutor, loopback only.
 
     `people` maps login → role (viewer, user, op, admin). No secret is in here: keys are in AIRFLOW_HOME/airflow.cfg.
+    Tasks speak to an API server of their own (`execution_port`): the public one waits for SQLite's lock inside its event
+    loop, and a task's report that holds the lock in the same process could then not be finished.
     """
     home, url = settings.airflow_home, f"http://127.0.0.1:{port}"
     return {
@@ -83,7 +91,7 @@ def airflow_environment(
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         # The first task in every worker is slow: no more of them than an upgrade uses at a time.
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{execution_port}/execution/",
         # The default asks the resolver for this machine's full name, which may take seconds.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{who}:{role}" for who, role in people.items()),
@@ -92,14 +100,14 @@ def airflow_environment(
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": f"{__name__}.SQLITE_CONNECTION",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": f"{__name__}.SQLITE_CONNECTION",
         # Migrated just before the components start; each would check again and import Alembic for it.
         "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundle_configuration(settings, builder=plan_builder),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_ports[0]),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(log_ports[1]),
     }
 
 

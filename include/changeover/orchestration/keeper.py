@@ -21,7 +21,8 @@ from types import FrameType
 from changeover.orchestration.processes import PidFile, end_session
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
-    "api-server": ("api-server",),
+    "api-server": ("api-server", "--apps", "core"),
+    "execution-api": ("api-server", "--apps", "execution", "--port", "{execution_port}"),
     # Logs are on this machine: nothing has to serve them to the user interface.
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
@@ -35,13 +36,8 @@ BASE_MODULES = (
     "airflow.cli.commands.triggerer_command",
     "airflow.executors.local_executor",
     "airflow.models.dagbag",
-)
-API_MODULES = (
     "airflow.cli.commands.api_server_command",
     "airflow.api_fastapi.app",
-    "airflow.api_fastapi.core_api.routes.ui",
-    "airflow.api_fastapi.core_api.routes.public",
-    "airflow.api_fastapi.execution_api.routes",
 )
 QUICK_DEATH = 10.0
 MOST_QUICK_DEATHS = 3
@@ -66,8 +62,6 @@ class Keeper:
         signal.signal(signal.SIGINT, self._stop)
         _load(BASE_MODULES)
         preparing = self._fork("prepare", self.prepare)
-        if "api-server" in self.components:
-            _load(API_MODULES)
         code = _exit_code(preparing)
         if code or self.stopping:
             return code
@@ -114,7 +108,10 @@ class Keeper:
                 print(f"component ended: name={name} code={code}", flush=True)
                 self._note_death(name)
                 if self.quick_deaths[name] >= MOST_QUICK_DEATHS:
-                    print(f"component does not stay up: name={name}, see {self.home / 'logs' / name}.log", flush=True)
+                    print(
+                        f"component does not stay up: name={name}, see {self.home / 'logs' / name}.log",
+                        flush=True,
+                    )
                     self._end_all()
                     return 1
                 if not self.stopping:
@@ -189,10 +186,11 @@ def main() -> int:
     from changeover.settings import load
 
     settings = load()
-    wanted = sys.argv[1:] or list(COMPONENTS)
-    return Keeper(
-        settings.airflow_home, {name: COMPONENTS[name] for name in wanted}, lambda: prepare(settings)
-    ).run()
+    execution_port, *wanted = sys.argv[1:]
+    components = {
+        name: tuple(argument.format(execution_port=execution_port) for argument in COMPONENTS[name]) for name in wanted
+    }
+    return Keeper(settings.airflow_home, components, lambda: prepare(settings)).run()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 import changeover
 from changeover.adapters.plan_files import parse_plan
 from changeover.errors import ChangeoverError, PlanError
-from changeover.orchestration.plan_store import Manifest, PlanStore, StoredPlan, write_whole
+from changeover.orchestration.plan_store import (
+    Manifest,
+    PlanStore,
+    StoredPlan,
+    write_whole,
+)
 
 BUILDER = "changeover.orchestration.dag_factory.build_dag"
 LARGEST_PLAN = 5_000_000
@@ -49,7 +54,11 @@ class PlanBundle(BaseDagBundle):
 
     def __init__(self, *, plans: str, store: str, builder: str = BUILDER, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._plans, self._store, self._builder = Path(plans), PlanStore(Path(store)), builder
+        self._plans, self._store, self._builder = (
+            Path(plans),
+            PlanStore(Path(store)),
+            builder,
+        )
         self._current: str | None = None
         self._refused: dict[tuple[str, str], str] = {}
 
@@ -71,9 +80,16 @@ class PlanBundle(BaseDagBundle):
 
     def refresh(self) -> None:
         if self.version is not None:
-            raise PlanError(f"Version {self.version} of the plans is pinned and cannot be refreshed", where=self.name)
+            raise PlanError(
+                f"Version {self.version} of the plans is pinned and cannot be refreshed",
+                where=self.name,
+            )
         if not self._plans.is_dir():  # not mounted is not the same as empty
-            raise PlanError("The directory of plans is not there", where=str(self._plans), then="mount it")
+            raise PlanError(
+                "The directory of plans is not there",
+                where=str(self._plans),
+                then="mount it",
+            )
         with self._store.lock():
             manifest = self._collect(self._store.current())
             self._store.keep(manifest)
@@ -90,7 +106,10 @@ class PlanBundle(BaseDagBundle):
             try:
                 dag_id, digest = self._checked(files[file], file)
                 if dag_id in plans:
-                    raise PlanError(f"{plans[dag_id].file} already is the plan of {dag_id}", then="rename one upgrade")
+                    raise PlanError(
+                        f"{plans[dag_id].file} already is the plan of {dag_id}",
+                        then="rename one upgrade",
+                    )
                 plans[dag_id] = StoredPlan(digest, file)
             except (ChangeoverError, OSError) as exc:
                 faults[file] = f"include/plans/{file}: {exc}"
@@ -178,7 +197,9 @@ def check(text: bytes, *, file: str, builder: str = BUILDER) -> str:
     plan = parse_plan(text, name=file)
     try:
         dag = load_builder(builder)(
-            plan, plan_digest=hashlib.sha256(text).hexdigest(), plan_text=text.decode("utf-8-sig")
+            plan,
+            plan_digest=hashlib.sha256(text).hexdigest(),
+            plan_text=text.decode("utf-8-sig"),
         )
         dag.check_cycle()
         DagSerialization.to_dict(dag)
@@ -208,7 +229,9 @@ def unfinished(dag_ids: Iterable[str]) -> set[str]:
 
     try:
         with create_session() as session:
-            states = select(DagRun.dag_id).where(DagRun.dag_id.in_(wanted), DagRun.state.in_(State.unfinished_dr_states))
+            states = select(DagRun.dag_id).where(
+                DagRun.dag_id.in_(wanted), DagRun.state.in_(State.unfinished_dr_states)
+            )
             return set(session.scalars(states))
     except Exception:  # a process without database access, or an outage: removing a plan can wait
         return wanted

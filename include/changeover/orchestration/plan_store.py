@@ -43,7 +43,10 @@ class Manifest:
     @classmethod
     def parse(cls, text: str) -> Manifest:
         document = json.loads(text)
-        return cls({dag_id: StoredPlan(**plan) for dag_id, plan in document["plans"].items()}, document["faults"])
+        return cls(
+            {dag_id: StoredPlan(**plan) for dag_id, plan in document["plans"].items()},
+            document["faults"],
+        )
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,10 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     """A consistent copy that appears whole or not at all; SQLite's own copy, since a journal may lie beside the file."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
     os.close(handle)
-    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(name)) as new:
+    with (
+        contextlib.closing(sqlite3.connect(source)) as old,
+        contextlib.closing(sqlite3.connect(name)) as new,
+    ):
         old.backup(new)
         new.execute("PRAGMA journal_mode=WAL")
     os.replace(name, target)

@@ -15,21 +15,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from changeover.errors import ChangeoverError
+from changeover.orchestration.airflow_client import AirflowClient, AirflowError
 from changeover.orchestration.airflow_settings import airflow_environment
 from changeover.orchestration.processes import PidFile, end_session
 from changeover.settings import Settings
 
 ADMINISTRATOR = "admin"
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-_HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
-
-
-class AirflowError(ChangeoverError):
-    """Airflow did not start, or does not do what was asked of it."""
+COMPONENTS = ("api-server", "execution-api", "scheduler", "dag-processor", "triggerer")
+_HEALTH_NAMES = {
+    "scheduler": "scheduler",
+    "dag-processor": "dag_processor",
+    "triggerer": "triggerer",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class AirflowServer:
 
     settings: Settings
     port: int
+    execution_port: int
     people: Mapping[str, str]
     components: tuple[str, ...] = COMPONENTS
     started_at: float = 0.0
@@ -53,6 +55,10 @@ class AirflowServer:
     def password(self, person: str) -> str:
         """The password of one login."""
         return str(json.loads(self.passwords_path.read_text())[person])
+
+    def client(self, person: str = ADMINISTRATOR) -> AirflowClient:
+        """The REST API as this person."""
+        return AirflowClient(self.url, user=person, password=self.password(person))
 
     def log(self, component: str) -> Path:
         return self.settings.airflow_home / "logs" / f"{component}.log"
@@ -92,14 +98,13 @@ def start(
     logins = {ADMINISTRATOR: "admin", **(people or {})}
     _write_keys(home / "airflow.cfg")
     _write_passwords(home / "passwords.json", logins)
-    chosen, *log_ports = [port or free_port(), free_port(), free_port()]
+    ports = {"port": port or free_port(), "execution_port": free_port()}
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
         **airflow_environment(
             settings,
-            port=chosen,
+            **ports,
             people=logins,
-            log_ports=(log_ports[0], log_ports[1]),
             parallelism=parallelism,
             plan_builder=plan_builder,
         ),
@@ -107,7 +112,7 @@ def start(
     }
     with open(home / "logs" / "keeper.log", "ab") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "changeover.orchestration.keeper", *components],
+            [sys.executable, "-m", "changeover.orchestration.keeper", str(ports["execution_port"]), *components],
             cwd=settings.project,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -116,14 +121,27 @@ def start(
             start_new_session=True,  # Ctrl-C goes to the caller, who ends Airflow in order
         )
     PidFile(home, "keeper").write(keeper.pid)
-    return AirflowServer(settings, chosen, logins, components, time.time())
+    record = {**ports, "people": logins, "components": components, "started_at": time.time()}
+    _write_private(home / "server.json", json.dumps(record))
+    return _server(settings, record)
+
+
+def running(settings: Settings) -> AirflowServer | None:
+    """The Airflow that runs under this home, started by whomever."""
+    if PidFile(settings.airflow_home, "keeper").process() is None:
+        return None
+    return _server(settings, json.loads((settings.airflow_home / "server.json").read_text()))
 
 
 def stop(settings: Settings) -> tuple[str, ...]:
     """End what runs under this home, found by pid and start time; the answer names what was found running."""
     home = settings.airflow_home
     found = []
-    for name in ("keeper", "prepare", *COMPONENTS):  # the keeper first: it would start the others again
+    for name in (
+        "keeper",
+        "prepare",
+        *COMPONENTS,
+    ):  # the keeper first: it would start the others again
         file = PidFile(home, name)
         if process := file.process():
             found.append(name)
@@ -140,15 +158,11 @@ def wait_ready(
 ) -> None:
     """Wait until every component works and the execution API is warm; raise `AirflowError` when that does not come about."""
     deadline = time.monotonic() + timeout
-    waiting: tuple[str, ...] = ("api-server",)
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=60.0) as client:
-        warm = "api-server" not in server.components
+    waiting = server.components
+    with httpx.Client(trust_env=False, timeout=30.0) as client:
         while time.monotonic() < deadline:
             _check_alive(server)
-            waiting = _not_ready(server, client)
-            if not warm and "api-server" not in waiting:
-                _warm(client)
-                warm = True
+            waiting = _not_ready(server, client, waiting)
             if not waiting:
                 return
             on_progress(", ".join(waiting))
@@ -160,6 +174,10 @@ def wait_ready(
     )
 
 
+def _server(settings: Settings, record: Mapping[str, Any]) -> AirflowServer:
+    return AirflowServer(settings, **{**record, "components": tuple(record["components"])})
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody uses right now."""
     with closing(socket.socket()) as probe:
@@ -167,26 +185,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _not_ready(server: AirflowServer, client: httpx.Client) -> tuple[str, ...]:
+def _not_ready(server: AirflowServer, client: httpx.Client, waiting: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `waiting` that still do not work."""
+    health: dict[str, Any] = {}
+    ready = set()
+    for component in waiting:
+        if component == "api-server":
+            if health := _ask(client, f"{server.url}/api/v2/monitor/health"):
+                ready.add(component)
+        elif component == "execution-api":
+            # It builds itself on its first request, for seconds; that would otherwise be the first task's request.
+            if _ask(client, f"http://127.0.0.1:{server.execution_port}/execution/health"):
+                ready.add(component)
+        elif "api-server" not in server.components:
+            ready.add(component)  # nobody can say
+        else:
+            name = component.replace("-", "_")
+            health = health or _ask(client, f"{server.url}/api/v2/monitor/health")
+            beat = (health.get(name) or {}).get(f"latest_{name}_heartbeat")
+            # A heartbeat of the start before looks healthy for another half minute.
+            if beat and datetime.fromisoformat(beat).timestamp() > server.started_at:
+                ready.add(component)
+    return tuple(component for component in waiting if component not in ready)
+
+
+def _ask(client: httpx.Client, url: str) -> dict[str, Any]:
     try:
-        health = client.get("/api/v2/monitor/health").json()
+        answer = client.get(url).json()
     except (httpx.HTTPError, ValueError):
-        return server.components
-    waiting = []
-    for component in server.components:
-        if component not in _HEALTH_NAMES:
-            continue
-        name = _HEALTH_NAMES[component]
-        beat = (health.get(name) or {}).get(f"latest_{name}_heartbeat")
-        # A heartbeat of the run before looks healthy for another half minute.
-        if not beat or datetime.fromisoformat(beat).timestamp() < server.started_at:
-            waiting.append(component)
-    return tuple(waiting)
-
-
-def _warm(client: httpx.Client) -> None:
-    """The execution API builds itself on its first request, which would otherwise be the first task's."""
-    client.get("/execution/health", headers={"Airflow-API-Version": "2025-01-01"})
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _check_alive(server: AirflowServer) -> None:
@@ -215,7 +243,10 @@ def _write_keys(path: Path) -> None:
 
 def _write_passwords(path: Path, people: Mapping[str, str]) -> None:
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    _write_private(path, json.dumps({who: known.get(who) or secrets.token_urlsafe(9) for who in people}))
+    _write_private(
+        path,
+        json.dumps({who: known.get(who) or secrets.token_urlsafe(9) for who in people}),
+    )
 
 
 def _write_private(path: Path, text: str) -> None:

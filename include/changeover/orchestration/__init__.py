@@ -1,0 +1,1 @@
+"""Airflow: the only part of the product that knows it."""
