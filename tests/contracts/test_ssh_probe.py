@@ -1,35 +1,27 @@
-"""A probe always comes back, and accepts no host key that is not on record (case C16)."""
+"""What readiness learns of a host over SSH; what cannot be read is missing, never assumed."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import json
+import shutil
+import sys
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import paramiko
 import pytest
 
-from changeover.adapters.ssh_probe import ProbeOutcome, ProbeResult, probe
-from changeover.errors import TransportError
-from tests.support.sshd import Sshd, free_port, make_key, sshd
+from changeover.adapters.ssh_probe import SshProbe
+from changeover.domain.estate import Host
+from changeover.ports import Credentials
+from tests.support.sshd import Sshd, free_port, sshd
 
-LIMIT = timedelta(seconds=2)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
+    from changeover.domain.facts import HostFacts
 
-@dataclass(frozen=True)
-class Target:
-    name: str
-    address: str
-    port: int
-    user: str
-    connection: str
-    host_keys: tuple[str, ...]
+pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
@@ -38,227 +30,79 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield running
 
 
-@pytest.fixture
-def target(server: Sshd) -> Target:
-    return Target("app01", server.address, server.port, server.user, "ssh_client", (server.known_hosts,))
-
-
-def run(target: Target, server: Sshd, command: str = "true", **more: object) -> ProbeResult:
-    return probe([target], command, keys={"ssh_client": server.key}, timeout=LIMIT, **more)["app01"]  # type: ignore[arg-type]
-
-
-def test_a_command_gives_status_and_both_streams(target: Target, server: Sshd) -> None:
-    result = run(target, server, "echo out; echo err >&2")
-    assert (result.outcome, result.exit_status, result.stdout, result.stderr) == (ProbeOutcome.OK, 0, b"out\n", b"err\n")
-
-
-def test_standard_input_reaches_the_command(target: Target, server: Sshd) -> None:
-    text = "echo from-script\n" + "# filler\n" * 50_000
-    assert run(target, server, "/bin/sh -s", stdin=text.encode()).stdout == b"from-script\n"
-
-
-def test_five_mebibytes_on_both_streams_are_complete(target: Target, server: Sshd) -> None:
-    half = "head -c 5242880 /dev/zero"
-    result = probe(
-        [target], f"{half}; {half} >&2", keys={"ssh_client": server.key}, timeout=timedelta(seconds=20)
-    )["app01"]
-    assert (result.outcome, len(result.stdout), len(result.stderr)) == (ProbeOutcome.OK, 5242880, 5242880)
-
-
-def test_a_command_that_never_answers_is_hung_at_the_limit(target: Target, server: Sshd) -> None:
-    begun = time.monotonic()
-    result = run(target, server, "echo begun; sleep 60")
-    assert result.outcome is ProbeOutcome.HUNG
-    assert 1.5 < time.monotonic() - begun < 4
-    assert result.stdout == b"begun\n"
-
-
-def test_exit_255_is_a_failed_command_and_not_an_unreachable_host(target: Target, server: Sshd) -> None:
-    result = run(target, server, "exit 255")
-    assert (result.outcome, result.exit_status) == (ProbeOutcome.FAILED, 255)
-    assert result.reason.endswith("exit 255")
-
-
-def test_a_command_killed_by_a_signal_has_no_exit_status(target: Target, server: Sshd) -> None:
-    result = run(target, server, "kill -9 $$")
-    assert (result.outcome, result.exit_status) == (ProbeOutcome.FAILED, None)
-    assert result.reason.endswith("no exit status")
-
-
-def test_a_hashed_known_hosts_entry_with_the_port_is_found(target: Target, server: Sshd) -> None:
-    name = f"[{server.address}]:{server.port}"
-    hashed = paramiko.HostKeys.hash_host(name)
-    line = server.known_hosts.replace(name, hashed)
-    assert run(replace(target, host_keys=(line,)), server).ok
-
-
-def test_a_plain_entry_does_not_serve_another_port_and_the_message_names_both(target: Target, server: Sshd) -> None:
-    line = server.known_hosts.replace(f"[{server.address}]:{server.port}", server.address)
-    result = run(replace(target, host_keys=(line,)), server)
-    assert result.outcome is ProbeOutcome.REFUSED
-    assert server.address in result.reason and str(server.port) in result.reason
-
-
-def test_a_changed_host_key_is_refused_with_host_and_port(target: Target, server: Sshd, tmp_path: Path) -> None:
-    make_key(tmp_path / "other")
-    other = " ".join((tmp_path / "other.pub").read_text().split()[:2])
-    line = f"[{server.address}]:{server.port} {other}"
-    result = run(replace(target, host_keys=(line,)), server)
-    assert result.outcome is ProbeOutcome.REFUSED
-    assert "not the one on record" in result.reason
-    assert server.address in result.reason and str(server.port) in result.reason
-
-
-def test_of_two_recorded_kinds_of_key_either_will_do(target: Target, server: Sshd, tmp_path: Path) -> None:
-    make_key(tmp_path / "rsa", "rsa")
-    rsa = " ".join((tmp_path / "rsa.pub").read_text().split()[:2])
-    lines = (f"[{server.address}]:{server.port} {rsa}", server.known_hosts)
-    assert run(replace(target, host_keys=lines), server).ok
-
-
-def test_only_a_kind_of_key_the_server_lacks_is_refused(target: Target, server: Sshd, tmp_path: Path) -> None:
-    make_key(tmp_path / "rsa", "rsa")
-    rsa = " ".join((tmp_path / "rsa.pub").read_text().split()[:2])
-    result = run(replace(target, host_keys=(f"[{server.address}]:{server.port} {rsa}",)), server)
-    assert result.outcome is ProbeOutcome.REFUSED
-
-
-def test_a_key_the_host_does_not_know_is_refused(target: Target, server: Sshd, tmp_path: Path) -> None:
-    make_key(tmp_path / "stranger")
-    result = probe([target], "true", keys={"ssh_client": (tmp_path / "stranger").read_text()}, timeout=LIMIT)["app01"]
-    assert result.outcome is ProbeOutcome.REFUSED
-
-
-def test_something_that_is_no_key_is_an_error_naming_the_connection(target: Target) -> None:
-    with pytest.raises(TransportError, match="ssh_client"):
-        probe([target], "true", keys={"ssh_client": "no key"}, timeout=LIMIT)
-
-
-def test_a_closed_port_is_unreachable(target: Target, server: Sshd) -> None:
-    port = free_port()
-    line = server.known_hosts.replace(str(server.port), str(port))
-    result = run(replace(target, port=port, host_keys=(line,)), server)
-    assert result.outcome is ProbeOutcome.UNREACHABLE
-    assert str(port) in result.reason
-
-
-def test_twenty_hosts_take_hardly_longer_than_one(target: Target, server: Sshd) -> None:
-    hosts = [replace(target, name=f"app{number:02}") for number in range(20)]
-    begun = time.monotonic()
-    results = probe(hosts, "sleep 1; echo $((6*7))", keys={"ssh_client": server.key}, timeout=timedelta(seconds=30))
-    assert {result.stdout for result in results.values()} == {b"42\n"}
-    assert len(results) == 20
-    assert time.monotonic() - begun < 12
-
-
-@contextlib.contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A one-connection server on loopback; `serve` gets the accepted socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    ended = threading.Event()
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            conversation, _ = listener.accept()
-            with conversation:
-                serve(conversation)
-                ended.wait(20)
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield int(listener.getsockname()[1])
-    finally:
-        ended.set()
-        listener.close()
-
-
-def test_a_port_that_accepts_without_a_banner_says_so_within_the_limit(target: Target, server: Sshd) -> None:
-    with listening(lambda _: None) as port:
-        line = server.known_hosts.replace(str(server.port), str(port))
-        begun = time.monotonic()
-        result = run(replace(target, port=port, host_keys=(line,)), server)
-    assert result.outcome is ProbeOutcome.NO_BANNER
-    assert time.monotonic() - begun < 6
-
-
-class _Accepting(paramiko.ServerInterface):
-    """Lets anyone in; what it does with a command is the test's business."""
-
-    def __init__(self, on_exec: Callable[[paramiko.Channel], None]) -> None:
-        self._on_exec = on_exec
-
-    def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
-
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        return paramiko.common.AUTH_SUCCESSFUL
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.common.OPEN_SUCCEEDED
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=self._on_exec, args=(channel,), daemon=True).start()
-        return True
-
-
-@pytest.fixture
-def odd_host(tmp_path: Path, target: Target) -> Callable[..., contextlib.AbstractContextManager[Target]]:
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "odd")], check=True
+def facts(server: Sshd, tmp_path: Path, **variables: Any) -> HostFacts:
+    host = Host(
+        name="app01",
+        address=server.address,
+        port=server.port,
+        user=server.user,
+        connection="ssh_client",
+        host_keys=(server.known_hosts,),
+        variables={"app_root": str(tmp_path / "an app"), "host_state_dir": str(tmp_path / "state"), **variables},
     )
-    host_key = paramiko.Ed25519Key.from_private_key_file(str(tmp_path / "odd"))
-
-    @contextlib.contextmanager
-    def make(on_exec: Callable[[paramiko.Channel], None]) -> Iterator[Target]:
-        def serve(conversation: socket.socket) -> None:
-            transport = paramiko.Transport(conversation)
-            transport.add_server_key(host_key)
-            transport.start_server(server=_Accepting(on_exec))
-            transport.join(10)
-
-        with listening(serve) as port:
-            line = f"[127.0.0.1]:{port} {host_key.get_name()} {host_key.get_base64()}"
-            yield replace(target, port=port, host_keys=(line,))
-
-    return make
+    credentials = Credentials({"ssh_client": server.key})
+    return SshProbe().host_facts([host], credentials, timeout=timedelta(seconds=10))["app01"]
 
 
-def test_a_host_that_accepts_the_command_and_never_answers_is_hung(
-    odd_host: Callable[..., contextlib.AbstractContextManager[Target]], server: Sshd
-) -> None:
-    begun = time.monotonic()
-    with odd_host(lambda channel: time.sleep(20)) as odd:
-        result = run(odd, server)
-    assert result.outcome is ProbeOutcome.HUNG
-    assert time.monotonic() - begun < 6
+def test_a_healthy_host_tells_all_there_is_to_know(server: Sshd, tmp_path: Path) -> None:
+    seen = facts(server, tmp_path, ansible_python_interpreter=sys.executable)
+    assert (seen.reachable, seen.error, seen.lock) == (True, "", None)
+    assert seen.python == ".".join(map(str, sys.version_info[:3]))
+    assert seen.clock_offset is not None
+    assert abs(seen.clock_offset) < timedelta(seconds=1)
+    assert seen.memory_bytes is not None
+    assert seen.memory_available_bytes is not None
+    assert 0 < seen.memory_available_bytes < seen.memory_bytes
+    assert seen.load is not None
+    assert seen.processors
 
 
-def test_a_channel_closed_without_exit_status_is_a_failure(
-    odd_host: Callable[..., contextlib.AbstractContextManager[Target]], server: Sshd
-) -> None:
-    def close(channel: paramiko.Channel) -> None:
-        time.sleep(0.3)
-        channel.sendall(b"some output")
-        channel.close()
-
-    with odd_host(close) as odd:
-        result = run(odd, server)
-    assert (result.outcome, result.stdout) == (ProbeOutcome.FAILED, b"some output")
-    assert result.reason.endswith("no exit status")
+def test_space_is_that_of_the_file_system_the_path_will_lie_on(server: Sshd, tmp_path: Path) -> None:
+    """The application's directory need not exist yet."""
+    seen, path, disk = facts(server, tmp_path), str(tmp_path / "an app"), shutil.disk_usage(tmp_path)
+    assert seen.total_bytes[path] == pytest.approx(disk.total, rel=0.001)
+    assert seen.free_bytes[path] == pytest.approx(disk.free, rel=0.05)
+    assert set(seen.free_inodes) == set(seen.total_inodes) == set(seen.free_bytes)
+    assert {path, str(tmp_path / "state"), "/tmp"} == set(seen.free_bytes)
+    assert seen.writable == {path: True, str(tmp_path / "state"): True}
 
 
-def test_a_status_that_never_comes_does_not_block_beyond_the_limit(
-    odd_host: Callable[..., contextlib.AbstractContextManager[Target]], server: Sshd
-) -> None:
-    def end_output_only(channel: paramiko.Channel) -> None:
-        time.sleep(0.2)
-        channel.sendall(b"all there is")
-        channel.shutdown_write()
-        time.sleep(20)
+def test_a_place_nobody_can_write_to_is_told(server: Sshd, tmp_path: Path) -> None:
+    assert facts(server, tmp_path, app_root="/etc/passwd/app").writable["/etc/passwd/app"] is False
 
-    begun = time.monotonic()
-    with odd_host(end_output_only) as odd:
-        result = run(odd, server)
-    assert (result.outcome, result.stdout) == (ProbeOutcome.HUNG, b"all there is")
-    assert time.monotonic() - begun < 6
+
+def test_a_held_lock_is_told_with_its_holder(server: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    held = {"run": "another-run", "taken_at": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "state" / "lock.json").write_text(json.dumps(held, indent=1))
+    assert facts(server, tmp_path).lock == held
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_lock_that_cannot_be_understood_is_held_all_the_same(server: Sshd, tmp_path: Path, text: str) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "lock.json").write_text(text)
+    assert facts(server, tmp_path).lock
+
+
+def test_without_its_python_a_host_has_none(server: Sshd, tmp_path: Path) -> None:
+    assert facts(server, tmp_path, ansible_python_interpreter="/no/such/python").python is None
+
+
+def test_a_host_that_cannot_be_reached_says_why_and_nothing_else(server: Sshd, tmp_path: Path) -> None:
+    away = Sshd(**{**vars(server), "port": free_port(), "known_hosts": server.known_hosts})
+    seen = facts(away, tmp_path)
+    assert not seen.reachable
+    assert str(away.port) in seen.error
+    assert (seen.python, seen.free_bytes, seen.clock_offset) == (None, {}, None)
+
+
+def test_without_the_wanted_privilege_nothing_is_read(server: Sshd, tmp_path: Path) -> None:
+    """`sudo` is not there, or it asks for a password: either way the host answers, and says no."""
+    (server.directory / "home" / ".ssh").mkdir(exist_ok=True)
+    seen = facts(server, tmp_path, host_become=True)
+    if shutil.which("sudo"):
+        pytest.skip("sudo on this machine may let us in")
+    assert seen.reachable
+    assert "exit 127" in seen.error
+    assert seen.writable == {}

@@ -14,7 +14,16 @@ from changeover.adapters.redaction import Redactor
 from changeover.domain.execution import Failure, HostSummary, HostTally
 
 REPORT = "changeover_report"
-_NOT_WORK = {"include_role", "include_tasks", "import_role", "import_tasks", "include_vars", "meta", "setup", "gather_facts"}
+_NOT_WORK = {
+    "include_role",
+    "include_tasks",
+    "import_role",
+    "import_tasks",
+    "include_vars",
+    "meta",
+    "setup",
+    "gather_facts",
+}
 _EVENT_LIMIT = 300
 _MESSAGE_LIMIT = 2000
 _ERROR_LIMIT = 1200
@@ -157,7 +166,12 @@ class EventLog:
         self._events_left -= 1
         if self._events_left < 0 and result in ("ok", "changed", "skipped"):
             return
-        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "host": host, "task": task, "result": result}
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "host": host,
+            "task": task,
+            "result": result,
+        }
         if message:
             line["message"] = message[:_EVENT_LIMIT]
         self._write(self._events, json.dumps(line, separators=(",", ":")))
@@ -170,7 +184,9 @@ class EventLog:
     def output(self, text: str) -> None:
         if self._output_left > 0:
             self._output_left -= len(text) + 1
-            self._write(self._output, text if self._output_left > 0 else f"{text}\n(cut: the output is longer than kept)")
+            self._write(
+                self._output, text if self._output_left > 0 else f"{text}\n(cut: the output is longer than kept)"
+            )
 
     def close(self) -> None:
         for handle in (self._events, self._output):

@@ -115,7 +115,9 @@ class Execution:
 
     def _mark_started(self) -> datetime:
         now = datetime.now(UTC)
-        self._directory.mark_started({"token": self._order.token, "pid": os.getpid(), "controller": socket.gethostname()})
+        self._directory.mark_started(
+            {"token": self._order.token, "pid": os.getpid(), "controller": socket.gethostname()}
+        )
         return now
 
     def _execute(self, private: Path, log: EventLog) -> ExecutionFacts:
@@ -183,7 +185,7 @@ def result_content(verdict: ExecutionVerdict, token: str, started_at: datetime, 
 
 
 class Watch:
-    """Ends Ansible at its limit, on the word of `stop`, or on SIGTERM; a thread of its own for the time Ansible runs."""
+    """Ends Ansible at its limit, on the word of `stop`, or on SIGTERM; a thread beside the one Ansible is run from."""
 
     def __init__(self, directory: ExecutionDirectory, order: Order) -> None:
         self._directory, self._order = directory, order
@@ -224,8 +226,8 @@ class Watch:
 
 def _run_playbook(order: Order, private: Path, tally: EventTally) -> int | None:
     """Through ansible-runner's own parts: its `run()` would write settings and variables to files again."""
-    from ansible_runner.config.runner import RunnerConfig  # type: ignore[import-untyped]  # ships no types
-    from ansible_runner.runner import Runner  # type: ignore[import-untyped]  # ships no types
+    from ansible_runner.config.runner import RunnerConfig
+    from ansible_runner.runner import Runner
 
     config = RunnerConfig(
         str(private),

@@ -10,13 +10,21 @@ from typing import Any
 from changeover.adapters.execution_directory import Order, Target
 from changeover.errors import ExecutionError
 
-TOKEN_VARIABLE = "CHANGEOVER_TOKEN"
+TOKEN_VARIABLE = "CHANGEOVER_TOKEN"  # noqa: S105  # a name
 """Environment variable by which every process of an execution is known on its host."""
-BECOME_SECRET = "become_password"
+BECOME_SECRET = "become_password"  # noqa: S105  # a name
 _OURS = {
-    "ansible_host", "ansible_port", "ansible_user", "ansible_connection", "ansible_password", "ansible_private_key_file",
-    "ansible_host_key_checking", "ansible_become_password", "ansible_become_pass", "ansible_remote_user",
-}  # fmt: skip
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_connection",
+    "ansible_host",
+    "ansible_host_key_checking",
+    "ansible_password",
+    "ansible_port",
+    "ansible_private_key_file",
+    "ansible_remote_user",
+    "ansible_user",
+}
 _OUR_PREFIXES = ("ansible_ssh_", "ansible_sudo_")
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
@@ -86,7 +94,8 @@ def _host_variables(order: Order, target: Target, identities: Mapping[str, Path]
 
 def yaml_text(value: Any) -> str:
     """YAML in flow style. Text that looks like a template is marked so that Ansible never expands it:
-    variables come from plans and records, and a template is a program on the controller."""
+    variables come from plans and records, and a template is a program on the controller.
+    """
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_quoted(str(key))}: {yaml_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -100,6 +109,6 @@ def yaml_text(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     """Double-quoted YAML: JSON's escapes, and code points instead of JSON's surrogate pairs."""
-    return "".join(
-        char if " " <= char <= "~" and char not in '"\\' else f"\\U{ord(char):08x}" for char in text
-    ).join('""')
+    return "".join(char if " " <= char <= "~" and char not in '"\\' else f"\\U{ord(char):08x}" for char in text).join(
+        '""'
+    )

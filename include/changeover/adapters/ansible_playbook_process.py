@@ -20,7 +20,7 @@ def end_with_parent() -> None:
 
 def main() -> None:
     end_with_parent()
-    from ansible.cli.playbook import main as ansible_playbook  # type: ignore[import-untyped]  # ships no types
+    from ansible.cli.playbook import main as ansible_playbook
 
     sys.argv[0] = "ansible-playbook"
     ansible_playbook()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import changeover
 from changeover.adapters.ansible_events import told
@@ -41,8 +41,8 @@ _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONTZPATH", "LD_LIBRARY
 _TRIES = 3
 
 
-class AnsibleRuns:
-    """`playbooks` holds ansible.cfg, the playbooks, roles/ and plugins/. `ssh_options` are a site's own (`Name=value`)."""
+class AnsibleExecutor:
+    """`playbooks` holds ansible.cfg, playbooks, roles/ and plugins/. `ssh_options` (`Name=value`) are a site's own."""
 
     def __init__(
         self,
@@ -86,7 +86,9 @@ class AnsibleRuns:
                 return read_result(directory, order)
             _raise_not_started(directory)
         raise ExecutionError(
-            "the execution could not be started", where=str(directory.path), then="read controller.log in that directory"
+            "the execution could not be started",
+            where=str(directory.path),
+            then="read controller.log in that directory",
         )
 
     def running(self, directory: Path) -> bool:
@@ -160,9 +162,8 @@ class AnsibleRuns:
         else:
             write_once_whole(directory.spec, order.to_json())
         process = _spawn(directory)
-        assert process.stdin is not None
         sealed = {"ssh_keys": dict(credentials.ssh_keys), "secrets": dict(credentials.secrets)}
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", process.stdin) as pipe:
             pipe.write(json.dumps(sealed).encode())
         while process.poll() is None and not directory.started.exists():
             time.sleep(0.02)
@@ -236,9 +237,7 @@ def read_result(directory: ExecutionDirectory, order: Order) -> ExecutionResult:
         return _unknown(directory, order, started_at, f"its result cannot be read ({exc}); ask the hosts")
 
 
-def _unknown(
-    directory: ExecutionDirectory, order: Order, started_at: datetime | None, reason: str
-) -> ExecutionResult:
+def _unknown(directory: ExecutionDirectory, order: Order, started_at: datetime | None, reason: str) -> ExecutionResult:
     hosts = tuple(
         HostResult(target.name, HostState.NOT_ATTEMPTED, message="nothing is recorded") for target in order.everyone
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from changeover.adapters.ansible_inventory import TOKEN_VARIABLE
 from changeover.adapters.execution_directory import Target
-from changeover.adapters.ssh_probe import ProbeResult, probe
+from changeover.adapters.ssh_command import ProbeResult, Question, ask
 from changeover.domain.execution import HostQuiet
 
 LIMIT = timedelta(seconds=12)
@@ -54,12 +54,11 @@ def _ask(
 ) -> Mapping[str, HostQuiet]:
     """The script goes in by stdin: no login shell's quoting rules, and nothing in the host's process list."""
     script = _SCRIPT.format(variable=TOKEN_VARIABLE, token=token, signals=signals).encode()
-    answers: dict[str, ProbeResult] = {}
-    for become in (False, True):
-        group = [target for target in targets if bool(target.variables.get("host_become")) is become]
-        if group:
-            command = "sudo -n /bin/sh -s" if become else "/bin/sh -s"
-            answers |= probe(group, command, keys=keys, timeout=limit, stdin=script)
+    questions = [
+        Question(target, "sudo -n /bin/sh -s" if target.variables.get("host_become") else "/bin/sh -s", script)
+        for target in targets
+    ]
+    answers = ask(questions, keys=keys, timeout=limit)
     return {host: _quiet(answer) for host, answer in answers.items()}
 
 

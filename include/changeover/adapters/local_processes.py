@@ -25,7 +25,7 @@ def marked_processes(token: str) -> tuple[int, ...]:
 
 
 def end_marked_processes(token: str, *, gently: float = 5.0, firmly: float = 3.0) -> tuple[int, ...]:
-    """SIGTERM to ansible-playbook (which ends its workers), then SIGKILL to what is left; those still there are returned."""
+    """SIGTERM to ansible-playbook, which ends its workers; SIGKILL to the rest; those still there are returned."""
     roots = [pid for pid in marked_processes(token) if _is_playbook(pid)]
     for pid in roots:
         _signal(pid, signal.SIGTERM)

@@ -77,7 +77,7 @@ def _guarded(base: Path) -> Iterator[None]:
 
 def _base() -> Path:
     """In memory where there is such a place; a directory somebody else put there first is not used."""
-    for root in ("/dev/shm", tempfile.gettempdir()):
+    for root in ("/dev/shm", tempfile.gettempdir()):  # noqa: S108  # our directory in it is private and checked
         path = Path(root) / f"changeover-{os.geteuid()}"
         with contextlib.suppress(OSError):
             path.mkdir(mode=0o700, exist_ok=True)

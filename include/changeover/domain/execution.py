@@ -62,7 +62,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class HostTally:
-    """What the events said of one host. `ran` counts tasks that did something: skipped ones and mere includes do not."""
+    """What the events said of one host. `ran` counts tasks that did something: not skipped ones, not mere includes."""
 
     host: str
     started: int = 0
@@ -128,7 +128,7 @@ class ExecutionVerdict:
 
 
 def judge(facts: ExecutionFacts) -> ExecutionVerdict:
-    """Successful only on positive proof for every planned host (C01, C10); unknown where a host may still be at work (C05, C11)."""
+    """Successful only on positive proof for every planned host; unknown where a host may still be at work."""
     hosts = tuple(_host_result(facts, host) for host in facts.planned)
     doubts = tuple(_doubts(facts))
     faults = (*_endings(facts), *_faults(facts, hosts))
