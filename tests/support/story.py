@@ -78,7 +78,9 @@ class Story:
             )
         )
 
-    def gate(self, name: str, environment: str, *checks: str, failed: str = "", findings: tuple[Finding, ...] = ()) -> None:
+    def gate(
+        self, name: str, environment: str, *checks: str, failed: str = "", findings: tuple[Finding, ...] = ()
+    ) -> None:
         hosts = HOSTS.get(environment, ("run",))
         pairs = tuple((check, host if environment else "") for check in checks for host in hosts)
         results = tuple(
@@ -110,7 +112,15 @@ class Story:
         for host in hosts:
             self.mark(MarkKind.IMPLEMENTING, environment, host)
         self.step(environment, "implement", 21.3)
-        self.gate("acceptance", environment, "version-running", "login", "order-feed-reads-orders", "rows-equal", failed=failed)
+        self.gate(
+            "acceptance",
+            environment,
+            "version-running",
+            "login",
+            "order-feed-reads-orders",
+            "rows-equal",
+            failed=failed,
+        )
         self.data(environment, "acceptance-1/business-data-after.json", ROWS)
         if not failed:
             self._commit(environment)
@@ -118,10 +128,15 @@ class Story:
         self.mark(MarkKind.DECIDED, environment, decision="back_out", why="the change began and is not accepted")
         self.mark(MarkKind.BACKING_OUT, environment, label=f"{self.run.key}-{environment}")
         self.step(environment, "back_out", 11.8)
-        self.gate("back_out_acceptance", environment, "version-running", "login", "order-feed-reads-orders", "rows-equal")
+        self.gate(
+            "back_out_acceptance", environment, "version-running", "login", "order-feed-reads-orders", "rows-equal"
+        )
         self.mark(MarkKind.BACKED_OUT, environment)
         self.versions(environment, "7.0.59")
-        reasons = (f"7.0.59 runs on {', '.join(hosts)} and was accepted", f"acceptance: {failed}: failed: {_seen(failed, True)}")
+        reasons = (
+            f"7.0.59 runs on {', '.join(hosts)} and was accepted",
+            f"acceptance: {failed}: failed: {_seen(failed, True)}",
+        )
         self.ledger.record_outcome(self.run.key, environment, Verdict(Outcome.BACKED_OUT, reasons), self.later())
 
     def _commit(self, environment: str) -> None:
@@ -158,7 +173,7 @@ def opened(folder: Path, *, mode: str = "implement", key: str = "nordwind.tryton
     story.cmdb.import_estate(estate())
     story.ledger.open_run(run)
     story.ledger.freeze_hosts(run.key, {environment.name: environment.hosts for environment in estate().environments})
-    story.tell_cmdb("open_change", title="Tryton 7.0 to 8.0 for Nordwind Trading GmbH", client="nordwind", application="tryton",
+    story.tell_cmdb("open_change", title="Tryton 7.0 to 8.0", client="nordwind", application="tryton",
                     environments=["training", "production"])  # fmt: skip
     story.mark(MarkKind.CHANGE_OPENED)
     story.gate("entry", "", "statement-of-work", "request", "release-applicable")

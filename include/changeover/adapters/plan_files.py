@@ -61,10 +61,10 @@ def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ..
 
     `plans` is where the product keeps its plans: there, a plan lies exactly at `<client>/<upgrade>.yaml`.
     """
-    readings: dict[str, Reading[Plan]] = {}
+    readings: dict[Path, Reading[Plan]] = {}
     for path in paths:
         for reading in _walk(path, plans) if path.is_dir() else (_read_at_home(path, plans),):
-            readings.setdefault(os.path.abspath(reading.file), reading)
+            readings.setdefault(_placed(Path(reading.file)), reading)
     return tuple(readings.values())
 
 
@@ -86,8 +86,13 @@ def _walk(directory: Path, plans: Path) -> Iterator[Reading[Plan]]:
         yield unusable(directory, "holds no plan (<client>/<upgrade>.yaml)")
 
 
+def _placed(path: Path) -> Path:
+    """Absolute and without `..`, yet not followed: a symbolic link stands where it stands."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 -- Path.resolve() follows links
+
+
 def _read_at_home(path: Path, plans: Path, *, walked: Path | None = None) -> Reading[Plan]:
-    place = Path(os.path.abspath(path))
+    place = _placed(path)
     if not place.is_relative_to(plans):
         return read_plan(path, root=walked)
     if len(place.relative_to(plans).parts) != 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from changeover.adapters.yaml_text import Path, YamlText
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
+LONGEST_SHOWN = 80
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9._-]{0,62}$": (
@@ -92,6 +94,23 @@ def _written_path(data: Any, location: Location, *, missing: bool) -> Path:
     return tuple(path)
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """What the schema found, and how the value was written when it stood there without quotes."""
+
+    item: Mapping[str, Any]
+    written: str | None
+
+    @property
+    def value(self) -> Any:
+        return self.item["input"]
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        context: Mapping[str, Any] = self.item["ctx"]
+        return context
+
+
 def _words(document: YamlText, model: type[BaseModel], item: Mapping[str, Any], path: Path) -> str:
     kind: str = item["type"]
     if kind == "extra_forbidden":
@@ -99,7 +118,7 @@ def _words(document: YamlText, model: type[BaseModel], item: Mapping[str, Any], 
     if kind == "missing":
         return "is missing"
     if kind in _WORDS:
-        return _WORDS[kind](document, item, path)
+        return _WORDS[kind](_Problem(item, document.written.get(path)))
     text = str(item["msg"]).replace("Input should", "should").replace("Value should", "should")
     return text[:1].lower() + text[1:]
 
@@ -117,7 +136,7 @@ def known_keys(model: type[BaseModel], location: Location) -> tuple[str, ...]:
     definitions = schema.get("$defs", {})
     here: Mapping[str, Any] = schema
     for part in location:
-        here = _descend(_follow(here, definitions), part, definitions)
+        here = _descend(_follow(here, definitions), part)
     return tuple(_follow(here, definitions).get("properties", {}))
 
 
@@ -131,7 +150,7 @@ def _follow(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappin
             return schema
 
 
-def _descend(schema: Mapping[str, Any], part: str | int, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+def _descend(schema: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
     if isinstance(part, int):
         items: Mapping[str, Any] = schema.get("items", {})
         return items
@@ -145,70 +164,69 @@ def _descend(schema: Mapping[str, Any], part: str | int, definitions: Mapping[st
     return extra if isinstance(extra, dict) else {}
 
 
+_KINDS = ((bool, "true or false"), (dict, "a mapping"), (list, "a list"), (str, "text"), (date, "a date"))
+
+
 def _kind(value: Any) -> str:
-    for python, words in (
-        (bool, "true or false"), (dict, "a mapping"), (list, "a list"), (str, "text"), (int | float, "a number"), (date, "a date"),
-    ):  # fmt: skip
-        if isinstance(value, python):
-            return words
-    return "nothing"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a number"
+    return next((words for python, words in _KINDS if isinstance(value, python)), "nothing")
 
 
-def _text_wanted(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
-    value = item["input"]
-    written = document.written.get(path)
+def _text_wanted(problem: _Problem) -> str:
+    value, written = problem.value, problem.written
     if isinstance(value, bool | int | float | date) and written is not None:
-        reads = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-        kind = _kind(value)
-        if reads == written:
-            return f"{written} without quotes is {kind} to YAML; text is meant here, write '{written}'"
-        return f"{written} without quotes is {kind}, {reads}, to YAML; text is meant here, write '{written}'"
+        reads = str(value).lower() if isinstance(value, bool) else str(value)
+        kind = _kind(value) if reads == written else f"{_kind(value)}, {reads},"
+        return f"{written} without quotes is {kind} to YAML; text is meant here, write '{written}'"
     if value is None:
         return "is empty; text is wanted"
     return f"must be text, not {_kind(value)}"
 
 
-def _pattern(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
-    pattern = item["ctx"]["pattern"]
-    return f"{_shown(item['input'])} {_PATTERNS.get(pattern, f'does not have the form {pattern}')}"
+def _pattern(problem: _Problem) -> str:
+    pattern = problem.context["pattern"]
+    return f"{_shown(problem.value)} {_PATTERNS.get(pattern, f'does not have the form {pattern}')}"
 
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:76]}…'"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 4]}…'"
 
 
-def _one_of(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
-    expected = str(item["ctx"].get("expected") or item["ctx"].get("expected_tags"))
+def _one_of(problem: _Problem) -> str:
+    expected = str(problem.context.get("expected") or problem.context.get("expected_tags"))
     choices = re.findall(r"'([^']+)'", expected)
-    value = item["ctx"].get("tag", item["input"])
+    value = problem.context.get("tag", problem.value)
     near = get_close_matches(value, choices, n=1, cutoff=0.6) if isinstance(value, str) else []
     hint = f"; did you mean '{near[0]}'?" if near else ""
     wanted = f"one of {', '.join(choices)}" if len(choices) > 1 else (choices[0] if choices else expected)
-    where = "kind: " if item["type"] == "union_tag_invalid" else ""
+    where = "kind: " if problem.item["type"] == "union_tag_invalid" else ""
     return f"{where}{_shown(value) if value is not None else 'nothing'} is not {wanted}{hint}"
 
 
-def _tag_missing(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
+def _tag_missing(problem: _Problem) -> str:  # noqa: ARG001 -- one signature for all
     return "kind is missing; it says which form this is"
 
 
-def _wants(what: str) -> Callable[[YamlText, Mapping[str, Any], Path], str]:
-    def words(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
-        value = item["input"]
+def _wants(what: str) -> Callable[[_Problem], str]:
+    def words(problem: _Problem) -> str:
+        value = problem.value
         return f"must be {what}, not {_shown(value) if isinstance(value, str | int | float) else _kind(value)}"
 
     return words
 
 
-def _bound(words: str, key: str) -> Callable[[YamlText, Mapping[str, Any], Path], str]:
-    def told(document: YamlText, item: Mapping[str, Any], path: Path) -> str:
-        return words.format(item["ctx"][key])
-
-    return told
+def _bound(words: str, key: str) -> Callable[[_Problem], str]:
+    return lambda problem: words.format(problem.context[key])
 
 
-_WORDS: dict[str, Callable[[YamlText, Mapping[str, Any], Path], str]] = {
+def _more_than(problem: _Problem) -> str:
+    limit = problem.context["gt"]
+    return f"must be greater than {limit}" if isinstance(limit, int | float) else "must be more than nothing"
+
+
+_WORDS: dict[str, Callable[[_Problem], str]] = {
     "string_type": _text_wanted,
     "string_pattern_mismatch": _pattern,
     "string_too_short": _bound("has fewer than {} characters", "min_length"),
@@ -236,9 +254,7 @@ _WORDS: dict[str, Callable[[YamlText, Mapping[str, Any], Path], str]] = {
     "date_from_datetime_parsing": _wants("a day such as 2026-11-28"),
     "date_from_datetime_inexact": _wants("a day such as 2026-11-28"),
     "time_delta_type": _wants("a duration such as '30m'"),
-    "greater_than": lambda document, item, path: "must be more than nothing"
-    if not isinstance(item["ctx"]["gt"], int | float)
-    else f"must be greater than {item['ctx']['gt']}",
+    "greater_than": _more_than,
     "greater_than_equal": _bound("must be at least {}", "ge"),
     "less_than_equal": _bound("must be at most {}", "le"),
 }  # fmt: skip

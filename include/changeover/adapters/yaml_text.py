@@ -1,4 +1,4 @@
-"""YAML as we read it: plain trees of text, numbers, booleans and dates, each with its line; everything that surprises is refused."""
+"""YAML as we read it: text, numbers, booleans and dates, each with its line; everything that surprises is refused."""
 
 from __future__ import annotations
 
@@ -322,7 +322,7 @@ class _Reader:
 def resolve(text: str) -> tuple[Any, str]:
     """Value of an unquoted scalar, and why it is refused ("" when it is not).
 
-    What YAML 1.1 and 1.2 read differently, or what nobody writes on purpose, is refused, and its text kept as the value.
+    What YAML 1.1 and 1.2 read differently, or nobody writes on purpose, is refused; the value is then its text.
     """
     if text in _NULL:
         return None, ""

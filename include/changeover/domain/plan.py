@@ -13,8 +13,8 @@ from changeover.domain.estate import Document, Name, Person
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
-    "Approval", "Duration", "Environment", "Expected", "Hypercare", "Line", "Mode", "Plan", "StatementOfWork", "Support",
-    "Trigger", "VersionText", "cross_faults",
+    "Approval", "Duration", "Environment", "Expected", "Hypercare", "Line", "Mode", "Plan", "StatementOfWork",
+    "Support", "Trigger", "VersionText", "cross_faults",
 ]  # fmt: skip
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~:_-]*$", max_length=60)]

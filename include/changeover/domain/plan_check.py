@@ -1,4 +1,4 @@
-"""What is wrong with a plan beyond its form: against the release record, the application's role, its suites, the calendar."""
+"""What is wrong with a plan beyond its form: against release record, role, suites and calendar."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class DatedWindow(Document):
         return self
 
     def instants(self) -> tuple[datetime, datetime]:
-        """Opening and closing in UTC. A skipped time uses the offset before the change, a doubled one its first occurrence."""
+        """Opening and closing in UTC. A skipped time has the offset before the change, a doubled one its first occurrence."""
         opens, closes = self._local()
         return opens.astimezone(UTC), closes.astimezone(UTC)
 
@@ -166,7 +166,7 @@ class StartDecision:
 
 
 def may_start(window: Window, *, at: datetime, needs: timedelta) -> StartDecision:
-    """`needs` is the measured step plus the measured back-out; a start that could not be undone inside the window is refused."""
+    """`needs`: measured step plus measured back-out; a start that could not be undone inside the window is refused."""
     if isinstance(window, AnyTime):
         return StartDecision(True, False, f"agreed at any time: {window.reason}")
     opens, closes = window.instants()

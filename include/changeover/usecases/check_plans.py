@@ -72,9 +72,7 @@ class CheckReport:
 
 
 def check_plans(paths: Sequence[Path], shelf: Shelf, *, now: datetime) -> CheckReport:
-    return CheckReport(
-        tuple(check_plan(reading, shelf, now=now) for reading in shelf.plans(paths))
-    )
+    return CheckReport(tuple(check_plan(reading, shelf, now=now) for reading in shelf.plans(paths)))
 
 
 def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> CheckedPlan:
@@ -99,17 +97,9 @@ def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> Checke
 
 
 def _in_plan(reading: Reading[Plan], told: Sequence[Told]) -> tuple[Fault, ...]:
-    return tuple(
-        Fault(reading.file, reading.line_of(path), dotted(path), message)
-        for path, message in told
-    )
+    return tuple(Fault(reading.file, reading.line_of(path), dotted(path), message) for path, message in told)
 
 
-def _in_reference(
-    reading: Reading[Plan], key: str, other: Reading[Any]
-) -> tuple[Fault, ...]:
+def _in_reference(reading: Reading[Plan], key: str, other: Reading[Any]) -> tuple[Fault, ...]:
     """Faults of another document, told at the plan's line that names it."""
-    return tuple(
-        Fault(reading.file, reading.line_of((key,)), key, str(fault))
-        for fault in other.faults
-    )
+    return tuple(Fault(reading.file, reading.line_of((key,)), key, str(fault)) for fault in other.faults)

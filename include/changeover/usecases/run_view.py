@@ -1,4 +1,4 @@
-"""One run as the ledger has it, put together for people: environments in plan order, each with its steps, gates and marks."""
+"""One run as the ledger has it: its environments in plan order, each with its steps, gates and marks."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class RunView:
     @property
     def last_event(self) -> datetime:
         """When something was last written: the end of a run that ended, the last sign of life of an open one."""
-        steps = [
-            step for view in (self.whole, *self.environments) for step in view.steps
-        ]
+        steps = [step for view in (self.whole, *self.environments) for step in view.steps]
         times = [step.ended_at or step.started_at for step in steps]
         return max((self.run.opened_at, *times, *(mark.at for mark in self.all_marks)))
 
@@ -113,9 +111,7 @@ def view_run(ledger: Ledger, run: Run, *, order: Sequence[str] = ()) -> RunView:
             tuple(mark for mark in marks if mark.environment == name),
         )
 
-    return RunView(
-        run, view(""), tuple(view(name) for name in dict.fromkeys(met) if name)
-    )
+    return RunView(run, view(""), tuple(view(name) for name in dict.fromkeys(met) if name))
 
 
 def run_json(run: Run) -> dict[str, Any]:
@@ -143,9 +139,7 @@ def step_json(step: StepRecord) -> dict[str, Any]:
         "status": str(step.status),
         "started_at": utc(step.started_at),
         "ended_at": utc(step.ended_at) if step.ended_at else None,
-        "seconds": round(step.duration.total_seconds(), 1)
-        if step.duration is not None
-        else None,
+        "seconds": round(step.duration.total_seconds(), 1) if step.duration is not None else None,
         "hosts": dict(step.hosts),
         "reasons": list(step.reasons),
     }

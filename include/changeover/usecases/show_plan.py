@@ -1,4 +1,4 @@
-"""Show what a plan will do: the sub-processes, the lanes with their hosts and windows, and the back-out of every step."""
+"""Show what a plan will do: sub-processes, lanes with their hosts and windows, and the back-out of every step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is known around the plan; an environment maps to its record, None (not in the CMDB) or why it is not known."""
+    """What is known around the plan: of an environment its record, None (not in the CMDB), or why it is not known."""
 
     release: Reading[ReleaseRecord]
     role: Reading[RoleOffer]
@@ -58,9 +58,7 @@ def gather(
             estate[environment.name] = cmdb
             continue
         try:
-            estate[environment.name] = cmdb.environment(
-                plan.client, plan.application, environment.name
-            )
+            estate[environment.name] = cmdb.environment(plan.client, plan.application, environment.name)
         except CmdbError as exc:
             estate[environment.name] = str(exc)
     return Surroundings(release, role, estate)
@@ -68,20 +66,19 @@ def gather(
 
 def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
     description = around.role.document.description if around.role.document else None
-    lanes = tuple(
-        _lane(plan, environment, around, description) for environment in plan.lanes
-    )
+    lanes = tuple(_lane(plan, environment, around, description) for environment in plan.lanes)
     return Branch(
         plan.title,
         f"{plan.dag_id}, {plan.application} {plan.from_version} → {plan.to_version}, sha256 {digest[:12] or 'unknown'}",
         (
+            *(Branch(f"role {plan.application} is not known", fault.message) for fault in around.role.faults),
             _transition(plan),
             Branch(
                 "2 Upgrade Kickoff",
                 "roles are resolved, the kickoff note is written",
                 _participants(plan),
             ),
-            _release_analysis(plan, around),
+            _release_analysis(around),
             _client_analysis(plan),
             _baseline(plan, around, description),
             _planning(plan),
@@ -122,33 +119,23 @@ def _transition(plan: Plan) -> Branch:
 
 def _participants(plan: Plan) -> tuple[Branch, ...]:
     return tuple(
-        Branch(
-            person.name, f"{person.role.replace('_', ' ')} ({person.side}, {person.id})"
-        )
+        Branch(person.name, f"{person.role.replace('_', ' ')} ({person.side}, {person.id})")
         for person in plan.participants
     )
 
 
-def _release_analysis(plan: Plan, around: Surroundings) -> Branch:
+def _release_analysis(around: Surroundings) -> Branch:
     record = around.release.document
     label = "3 Vendor Software Release Analysis"
     if record is None:
-        return Branch(
-            label, "; ".join(fault.message for fault in around.release.faults)
-        )
+        return Branch(label, "; ".join(fault.message for fault in around.release.faults))
     return Branch(
         label,
         f"{record.product} {record.version}, released {record.released}",
         (
             Branch("supported from", " or ".join(record.supported_from)),
-            *(
-                Branch(f"by hand, {step.when}", f"{step.title} ({step.series})")
-                for step in record.manual_steps
-            ),
-            *(
-                _change(thing.kind, thing.what, thing.was, thing.becomes)
-                for thing in record.changed
-            ),
+            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in record.manual_steps),
+            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in record.changed),
         ),
     )
 
@@ -204,10 +191,7 @@ def _planning(plan: Plan) -> Branch:
 
 def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
     lanes = plan.lanes
-    steps = tuple(
-        _step(role, lanes[0], name)
-        for name in ("stage", "restore_point", "restore_drill")
-    )
+    steps = tuple(_step(role, lanes[0], name) for name in ("stage", "restore_point", "restore_drill"))
     return Branch(
         "7 Upgrade Preparations",
         f"on every host of {', '.join(lane.name for lane in lanes)}",
@@ -241,7 +225,7 @@ def _lane(
             Branch("sign-off", _asked(plan, sign) if sign else "passed acceptance is the sign-off"),
             Branch("verdict", "one of", (
                 Branch("commit", "everything is proven", (step("commit"),)),
-                Branch("back out", f"the change began and something is not proven; {_scope(environment)}", (step("back_out"),)),
+                Branch("back out", f"begun and not proven; {_scope(environment)}", (step("back_out"),)),
                 Branch("stand down", "the change had not begun; what was closed is opened", (step("resume"),)),
             )),
             Branch("settle", "versions are read on every host, the outcome is recorded, the locks are released"),
@@ -250,11 +234,7 @@ def _lane(
 
 
 def _scope(environment: Environment) -> str:
-    return (
-        "only the hosts that failed"
-        if environment.back_out == "per_host"
-        else "every touched host"
-    )
+    return "only the hosts that failed" if environment.back_out == "per_host" else "every touched host"
 
 
 def _support(plan: Plan) -> Branch:
@@ -277,16 +257,11 @@ def _hosts(environment: Environment, around: Surroundings) -> Branch:
         return Branch("hosts", f"unknown: {known}")
     if not known.hosts:
         return Branch("hosts", "none in the CMDB; a run is refused")
-    on_record = (
-        f"{known.version} on record" if known.version else "no version on record"
-    )
+    on_record = f"{known.version} on record" if known.version else "no version on record"
     return Branch(
         "hosts",
         f"{len(known.hosts)} in the CMDB, {on_record}",
-        tuple(
-            Branch(host.name, f"{host.user}@{host.address}:{host.port}")
-            for host in known.hosts
-        ),
+        tuple(Branch(host.name, f"{host.user}@{host.address}:{host.port}") for host in known.hosts),
     )
 
 
@@ -295,7 +270,7 @@ def _step(role: RoleDescription | None, environment: Environment, name: str) -> 
     if reason := environment.not_applicable.get(name):
         return Branch(name, f"does not apply: {reason}")
     if role is None:
-        return Branch(name, "the role could not be read, so its back-out is not known")
+        return Branch(name)
     entry = role.entry_points.get(name)
     if entry is None:
         return Branch(name, "the role does not describe it")
@@ -310,11 +285,7 @@ _UNDONE: dict[str, Callable[[str], str]] = {
 
 
 def _undone(entry: EntryPoint) -> str:
-    return (
-        _UNDONE[entry.reversible](entry.back_out)
-        if entry.changes_host
-        else "changes nothing on the host"
-    )
+    return _UNDONE[entry.reversible](entry.back_out) if entry.changes_host else "changes nothing on the host"
 
 
 def _asked(plan: Plan, approval: Approval) -> str:

@@ -25,23 +25,15 @@ def find_run(ledger: Ledger, wanted: str | None = None) -> Run:
         return exact
     runs = ledger.runs(limit=LOOKED_AT)
     if not runs:
-        raise NoSuchRun(
-            "there is no run yet; `./changeover run PLAN` or `./changeover demo` makes one"
-        )
+        raise NoSuchRun("there is no run yet; `./changeover run PLAN` or `./changeover demo` makes one")
     if not wanted:
         return runs[0]
     exact_ids = [run for run in runs if run.dag_run_id == wanted]
-    fitting = exact_ids or [
-        run
-        for run in runs
-        if run.key.startswith(wanted) or run.dag_run_id.startswith(wanted)
-    ]
+    fitting = exact_ids or [run for run in runs if run.key.startswith(wanted) or run.dag_run_id.startswith(wanted)]
     if not fitting:
         newest = ", ".join(run.key for run in runs[:5])
         raise NoSuchRun(f"there is no run {wanted!r}; the newest are {newest}")
     if len(fitting) > 1:
         some = ", ".join(run.key for run in fitting[:5])
-        raise NoSuchRun(
-            f"{len(fitting)} runs begin with {wanted!r}: {some}{', …' if len(fitting) > 5 else ''}"
-        )
+        raise NoSuchRun(f"{len(fitting)} runs begin with {wanted!r}: {some}{', …' if len(fitting) > 5 else ''}")
     return fitting[0]

@@ -1,0 +1,304 @@
+"""The command line. Commands import what they need when they run: `--help` has to be quick.
+
+Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 a tool is broken.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="changeover",
+    help=(
+        "Takes a client's application from one vendor release to the next, and can always say what is true.\n\n"
+        "Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 a tool is broken."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich costs a quarter of a second, and help is plain text
+    pretty_exceptions_enable=False,
+)
+plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
+lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
+app.add_typer(plan_app, name="plan")
+app.add_typer(lab_app, name="lab")
+
+
+class ModeName(StrEnum):
+    """How far a run goes; the same words as `domain.plan.Mode`, which is slow to import."""
+
+    ANALYSE = "analyse"
+    REHEARSE = "rehearse"
+    IMPLEMENT = "implement"
+    BACK_OUT = "back-out"
+
+
+class SiteName(StrEnum):
+    """Sites of the lab; the same as `lab.SITES`."""
+
+    ROUNDUP = "roundup"
+    TRYTON = "tryton"
+
+
+class FaultName(StrEnum):
+    """Faults that the demonstration can make."""
+
+    INTEGRATION = "integration"
+    MODULE = "module"
+    KILL = "kill"
+
+
+class Ring(StrEnum):
+    """How much is tested."""
+
+    QUICK = "quick"
+    ALL = "all"
+
+
+class Form(StrEnum):
+    """Forms of a report."""
+
+    HTML = "html"
+    JSON = "json"
+
+
+PlanPath = Annotated[Path, typer.Argument(help="Plan file, include/plans/<client>/<upgrade>.yaml.")]
+RunKey = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins; the newest when left out."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
+
+
+@app.callback()
+def main_options(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a broken tool's traceback (or set CHANGEOVER_DEBUG).")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["CHANGEOVER_DEBUG"] = "1"
+
+
+@app.command()
+def demo(
+    fault: Annotated[FaultName | None, typer.Option(help="Make this fault in the lab, and see it handled.")] = None,
+) -> None:
+    """Upgrade a real application in the lab.
+
+    Tryton 7.0 to 8.0 on four SSH hosts under Airflow, from an empty directory; ends with the outcome and the report.
+    """
+    from changeover.demo import demo as play
+
+    raise typer.Exit(play(fault=str(fault) if fault else None))
+
+
+@app.command("test")
+def run_tests(
+    ring: Annotated[Ring, typer.Argument(help="quick: what a developer waits for; all: everything.")] = Ring.QUICK,
+) -> None:
+    """Run Changeover's tests and checks."""
+    from changeover.testing.runner import run as run_ring
+
+    raise typer.Exit(run_ring(str(ring)))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Start Airflow here, until Ctrl-C."""
+    from changeover.cli_run import serve as start
+
+    raise typer.Exit(start(port=port))
+
+
+@plan_app.command("check")
+def plan_check(
+    path: Annotated[list[Path], typer.Argument(help="Plan files, or directories of them.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check plans: every fault at once.
+
+    Each with its file, line and path. Exit code 1 when there is one.
+    """
+    from changeover.cli_plan import check
+
+    raise typer.Exit(check(path, as_json=as_json))
+
+
+@plan_app.command("show")
+def plan_show(plan: PlanPath) -> None:
+    """Show what a plan will do.
+
+    Sub-processes, hosts, windows in local time and UTC, and the back-out of every step.
+    """
+    from changeover.cli_plan import show
+
+    raise typer.Exit(show(plan))
+
+
+@plan_app.command("schema")
+def plan_schema(
+    *,
+    reference: Annotated[bool, typer.Option("--reference", help="The reference page for people instead.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Bring plan.schema.json and the reference page up to date."),
+    ] = False,
+) -> None:
+    """Print the JSON schema of plans."""
+    from changeover.cli_plan import schema
+
+    raise typer.Exit(schema(reference=reference, write=write))
+
+
+@app.command()
+def run(
+    plan: PlanPath,
+    *,
+    mode: Annotated[ModeName, typer.Option(help="How far it goes.")] = ModeName.IMPLEMENT,
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    reason: Annotated[str, typer.Option(help="Why now; kept with the run.")] = "",
+    change: Annotated[str, typer.Option(help="Number of the change in the client's own system.")] = "",
+    login: Annotated[str, typer.Option("--as", help="Who asks, as Airflow knows them.")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it did what was asked.")
+    ] = False,
+) -> None:
+    """Start a run of a plan.
+
+    In the Airflow that `changeover serve` or `changeover demo` started on this machine.
+    """
+    from changeover.cli_run import Asked, start
+
+    asked = Asked(str(mode), tuple(environment or ()), reason, change)
+    raise typer.Exit(start(plan, asked, login=login, wait=wait))
+
+
+@app.command()
+def status(wanted: RunKey = None, *, as_json: AsJson = False) -> None:
+    """Show where a run stands.
+
+    Its steps, gates, outcome, and the reasons.
+    """
+    from changeover.cli_status import show
+
+    raise typer.Exit(show(wanted, as_json=as_json))
+
+
+@app.command()
+def report(
+    wanted: RunKey = None,
+    *,
+    form: Annotated[Form, typer.Option("--format", help="html for people, json for programs.")] = Form.HTML,
+    out: Annotated[Path | None, typer.Option(help="File, '-' to print; else the reports directory.")] = None,
+) -> None:
+    """Write the report of a run.
+
+    Outcome, proofs, timeline, approvals, evidence, change record.
+    """
+    from changeover.cli_status import report as write
+
+    raise typer.Exit(write(wanted, form=str(form), out=out))
+
+
+@lab_app.command("up")
+def lab_up(site: Site = SiteName.TRYTON) -> None:
+    """Start the hosts.
+
+    At first the old release is installed and seeded on them.
+    """
+    from changeover.cli_lab import up
+
+    raise typer.Exit(up(str(site)))
+
+
+@lab_app.command("down")
+def lab_down(
+    site: Site = SiteName.TRYTON,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the hosts' files as well.")] = False,
+) -> None:
+    """Stop every process of the lab."""
+    from changeover.cli_lab import down
+
+    raise typer.Exit(down(str(site), remove=remove))
+
+
+@lab_app.command("reset")
+def lab_reset(site: Site = SiteName.TRYTON) -> None:
+    """Put every host back to the old release."""
+    from changeover.cli_lab import reset
+
+    raise typer.Exit(reset(str(site)))
+
+
+@lab_app.command("status")
+def lab_status(site: Site = SiteName.TRYTON, *, as_json: AsJson = False) -> None:
+    """Show what of the lab runs.
+
+    Exit code 1 unless all of it does.
+    """
+    from changeover.cli_lab import status as show
+
+    raise typer.Exit(show(str(site), as_json=as_json))
+
+
+def main() -> NoReturn:
+    """Run a command; turn a broken tool into its message and exit code 3."""
+    try:
+        app(prog_name="changeover")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except Exception as exc:  # noqa: BLE001 -- the last place where anything can still be said plainly
+        if os.environ.get("CHANGEOVER_DEBUG"):
+            raise_with_code(exc)
+        print(told(exc), file=sys.stderr)
+        sys.exit(3)
+    sys.exit(0)
+
+
+def raise_with_code(exc: Exception) -> NoReturn:
+    """The traceback, and still exit code 3."""
+    import traceback
+
+    traceback.print_exception(exc)
+    sys.exit(3)
+
+
+def told(exc: Exception) -> str:
+    """What happened, where, and who does what next."""
+    from changeover.errors import ChangeoverError, PlanError
+
+    if not isinstance(exc, ChangeoverError):
+        what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+        return (
+            f"changeover: unexpected: {what}\n"
+            "  next: run it again with --debug to see where, and report it with that traceback"
+        )
+    faults = exc.faults if isinstance(exc, PlanError) else ()
+    return "\n".join(
+        [
+            f"changeover: {exc.what}",
+            *(f"  {fault}" for fault in faults),
+            *([f"  where: {exc.where}"] if exc.where else []),
+            *([f"  next: {exc.then}"] if exc.then else []),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The commands `status` and `report`: what the ledger says of a run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from changeover import wiring
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from changeover.domain.outcome import Outcome
+    from changeover.ports import Cmdb, Ledger
+    from changeover.settings import Settings
+    from changeover.usecases.run_view import EnvironmentView, RunView
+
+NO_RUN_YET = "there is no run yet; `changeover demo` makes one, or `changeover run PLAN` under a running Airflow"
+
+
+def show(wanted: str | None, *, as_json: bool) -> int:
+    found = _find(wanted)
+    if isinstance(found, str):
+        return _no(found, as_json=as_json)
+    _, view = found
+    if as_json:
+        typer.echo(json.dumps(view.as_json(), indent=2))
+    else:
+        print_view(view)
+    return 0
+
+
+def report(wanted: str | None, *, form: str, out: Path | None) -> int:
+    from changeover.adapters.report_files import report_text, write_report, write_whole
+
+    found = _find(wanted)
+    if isinstance(found, str):
+        return _no(found, as_json=False)
+    ledger, view = found
+    settings = wiring.load_settings()
+    gathered = wiring.report(ledger, _cmdb(settings), view.run.key)
+    if out is None:
+        typer.echo(str(write_report(gathered, settings.reports)[form]))
+    elif str(out) == "-":
+        typer.echo(report_text(gathered, form), nl=False)
+    else:
+        write_whole(out, report_text(gathered, form))
+        typer.echo(str(out))
+    return 0
+
+
+def _find(wanted: str | None) -> tuple[Ledger, RunView] | str:
+    """The run with the ledger it is in, or why there is none."""
+    from changeover.usecases.show_status import NoSuchRun, status
+
+    settings = wiring.load_settings()
+    if not wiring.is_made(settings.ledger_url):
+        return NO_RUN_YET
+    ledger = wiring.ledger(settings)
+    try:
+        return ledger, status(ledger, wanted)
+    except NoSuchRun as exc:
+        return str(exc)
+
+
+def _no(reason: str, *, as_json: bool) -> int:
+    if as_json:
+        typer.echo(json.dumps({"schema_version": 1, "run": None, "error": reason}, indent=2))
+    else:
+        typer.echo(reason, err=True)
+    return 1
+
+
+def _cmdb(settings: Settings) -> Cmdb | str:
+    from changeover.errors import CmdbError
+
+    if not wiring.is_made(settings.cmdb_url):
+        return "there is no CMDB yet"
+    try:
+        return wiring.cmdb(settings)
+    except CmdbError as exc:
+        return exc.what
+
+
+def print_view(view: RunView) -> None:
+    """The run, then a table of steps and gates for each environment, in the order in which they happened."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    run = view.run
+    console.print(f"[bold]{run.client}[/] {run.upgrade}, {run.mode}, by {run.requested_by}", highlight=False)
+    console.print(f"run {run.key}", highlight=False)
+    console.print(f"plan sha256 {run.plan_digest[:16]}, opened {run.opened_at:%Y-%m-%d %H:%M:%SZ}", highlight=False)
+    console.print(_outcome_line(view))
+    for part in (view.whole, *view.environments):
+        if part.steps or part.gates or part.outcome:
+            console.print()
+            console.print(_table(part))
+            for reason in part.outcome.reasons if part.outcome and part.name else ():
+                console.print(f"  {reason}", style="dim", highlight=False, markup=False)
+
+
+def _outcome_line(view: RunView) -> RenderableType:
+    from rich.text import Text
+
+    if view.outcome is None:
+        return Text(f"open, last event {view.last_event:%Y-%m-%d %H:%M:%SZ}", style="yellow")
+    text = Text(str(view.outcome.outcome).replace("_", " "), style=f"bold {_colour(view.outcome.outcome)}")
+    for reason in view.outcome.reasons:
+        text.append(f"\n  {reason}", style="not bold default")
+    return text
+
+
+def _colour(outcome: Outcome) -> str:
+    if outcome.is_success:
+        return "green"
+    return "red" if str(outcome) in ("back_out_failed", "unknown") else "yellow"
+
+
+def _table(part: EnvironmentView) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    title = part.name or "the run as a whole"
+    outcome = f": {str(part.outcome.outcome).replace('_', ' ')}" if part.outcome and part.name else ""
+    table = Table(title=escape(f"{title}{outcome}"), title_justify="left", title_style="bold", expand=False)
+    for column in ("UTC", "step or gate", "state", "took", "hosts", "reasons"):
+        table.add_column(column, overflow="fold")
+    for at, name, state, took, hosts, reasons in sorted(_rows(part), key=lambda row: row[0]):
+        colour = {"successful": "green", "passed": "green", "running": "yellow"}.get(state, "red")
+        table.add_row(f"{at:%H:%M:%S}", Text(name), Text(state, style=colour), took, Text(hosts), Text(reasons))
+    return table
+
+
+def _rows(part: EnvironmentView) -> list[tuple[datetime, str, str, str, str, str]]:
+    rows = [
+        (
+            step.started_at,
+            step.step if step.generation == 1 else f"{step.step} ({step.generation})",
+            str(step.status),
+            _took(step.duration),
+            ", ".join(f"{host} {state}" for host, state in step.hosts.items()),
+            "; ".join(step.reasons),
+        )
+        for step in part.steps
+    ]
+    for at, gate in part.gates:
+        checks = f"{gate.checks_run}/{len(gate.declared)} checks"
+        hosts = f"{len(gate.hosts_seen)}/{len(gate.hosts_planned)} hosts, {checks}"
+        state = "passed" if gate.passed else "not passed"
+        rows.append((at, f"gate {gate.gate}", state, "", hosts, "; ".join(gate.reasons())))
+    return rows
+
+
+def _took(length: timedelta | None) -> str:
+    return "" if length is None else f"{length.total_seconds():.1f} s"
