@@ -215,7 +215,7 @@ class AirflowClient:
         return tuple(_request(item) for item in page["hitl_details"])
 
     def answer(self, request: Request, option: str) -> None:
-        """Answer as the person of this client; `AirflowError` with status 403 if they are not asked, 409 if it was answered."""
+        """Answer as this client's person; `AirflowError` has status 403 for who is not asked, 409 once answered."""
         path = f"{_run_path(request.dag_id, request.run_id)}/taskInstances/{_part(request.task_id)}/-1/hitlDetails"
         self._call("PATCH", path, json_body={"chosen_options": [option], "params_input": {}})
 
@@ -257,8 +257,12 @@ class AirflowClient:
 
     def _call(self, method: str, path: str, *, json_body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
         response = self._send(method, path, json_body, query)
-        if response.status_code == 401:  # the token has expired
-            self._token = ""
+        for _ in range(3):
+            if response.status_code == 401:
+                self._token = ""  # it has expired
+            elif response.status_code != 500 or "Database error" not in response.text:
+                break
+            # Otherwise SQLite stayed locked and the request was rolled back: nothing of it was done.
             response = self._send(method, path, json_body, query)
         if response.is_error:
             raise AirflowError(

@@ -78,8 +78,8 @@ def airflow_environment(
     """The environment of a one-machine Airflow: SQLite, LocalExecutor, loopback only.
 
     `people` maps login → role (viewer, user, op, admin). No secret is in here: keys are in AIRFLOW_HOME/airflow.cfg.
-    Tasks speak to an API server of their own (`execution_port`): the public one waits for SQLite's lock inside its event
-    loop, and a task's report that holds the lock in the same process could then not be finished.
+    Tasks speak to an API server of their own (`execution_port`): the public one waits for SQLite's lock inside its
+    event loop, and a task's report that holds the lock in the same process could then not be finished.
     """
     home, url = settings.airflow_home, f"http://127.0.0.1:{port}"
     return {

@@ -1,7 +1,7 @@
-"""One process that imports Airflow once, prepares its database, and keeps the four components running as its children.
+"""One process that imports Airflow once, prepares its database, and keeps the components running as its children.
 
-Importing Airflow costs each component four to nine CPU seconds; a forked child inherits the work. The keeper itself never
-opens a database connection or starts a thread, so that what it forks starts clean.
+Importing Airflow costs each component four to nine CPU seconds; a forked child inherits the work. The keeper itself
+never opens a database connection or starts a thread, so that what it forks starts clean.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -91,7 +92,7 @@ class Keeper:
             code = 0
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-        except BaseException:  # nothing may unwind into the keeper's own stack, where it would run a second keeper
+        except BaseException:  # noqa: BLE001  # unwinding into the keeper's own stack would make a second keeper
             import traceback
 
             traceback.print_exc()
@@ -105,13 +106,10 @@ class Keeper:
             if not (ended := self._reap()):
                 time.sleep(0.2)
             for name, code in ended:
-                print(f"component ended: name={name} code={code}", flush=True)
+                _note(f"component ended: name={name} code={code}")
                 self._note_death(name)
                 if self.quick_deaths[name] >= MOST_QUICK_DEATHS:
-                    print(
-                        f"component does not stay up: name={name}, see {self.home / 'logs' / name}.log",
-                        flush=True,
-                    )
+                    _note(f"component does not stay up: name={name} log={self.home / 'logs' / name}.log")
                     self._end_all()
                     return 1
                 if not self.stopping:
@@ -141,6 +139,12 @@ class Keeper:
             os.waitpid(pid, 0)
             PidFile(self.home, name).remove()
         self.pids.clear()
+
+
+def _note(text: str) -> None:
+    """To keeper.log. Logging is Airflow's here, and set up for its own programs."""
+    sys.stdout.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+    sys.stdout.flush()
 
 
 def _load(modules: tuple[str, ...]) -> None:

@@ -51,9 +51,9 @@ class Manifest:
 
 @dataclass(frozen=True)
 class PlanStore:
-    """`<root>/{texts/<digest>.yaml,manifests/<version>.json,current.json,checked/<key>}`; nothing in it is ever changed.
+    """`<root>/{texts/<digest>.yaml,manifests/<version>.json,checked/<checker>/<case>,current.json}`.
 
-    It is not pruned: a run that is cleared years later needs its text.
+    Nothing but `current.json` is ever changed, and nothing is pruned: a run cleared years later needs its text.
     """
 
     root: Path
@@ -120,13 +120,13 @@ class PlanStore:
                 then="mount the store or restore it from backup, then clear the task",
             ) from exc
 
-    def verdict(self, checker: str, digest: str) -> str | None:
-        """The DAG id found when this text passed this checker; None when it did not pass yet."""
-        path = self._verdict_path(checker, digest)
+    def verdict(self, checker: str, case: str) -> str | None:
+        """The DAG id found when this case passed this checker; None when it did not pass yet."""
+        path = self._verdict_path(checker, case)
         return path.read_text() if path.exists() else None
 
-    def passed(self, checker: str, digest: str, dag_id: str) -> None:
-        write_whole(self._verdict_path(checker, digest), dag_id.encode())
+    def passed(self, checker: str, case: str, dag_id: str) -> None:
+        write_whole(self._verdict_path(checker, case), dag_id.encode())
 
     def _text_path(self, digest: str) -> Path:
         return self.root / "texts" / f"{digest}.yaml"
@@ -134,22 +134,23 @@ class PlanStore:
     def _manifest_path(self, version: str) -> Path:
         return self.root / "manifests" / f"{version}.json"
 
-    def _verdict_path(self, checker: str, digest: str) -> Path:
-        return self.root / "checked" / checker / digest
+    def _verdict_path(self, checker: str, case: str) -> Path:
+        return self.root / "checked" / checker / case
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """The file appears with all of its content or not at all, also for a reader on another machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
+    unfinished = Path(name)
     try:
         with open(handle, "wb") as target:
             target.write(content)
             target.flush()
             os.fsync(target.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            unfinished.unlink()
         raise

@@ -1,4 +1,4 @@
-"""Makes the databases ready and puts the connections into Airflow; run by the keeper, or by itself before Airflow starts."""
+"""Makes the databases ready and puts connections into Airflow; run by the keeper, or by itself before Airflow."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _migrate() -> None:
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
-    """A consistent copy that appears whole or not at all; SQLite's own copy, since a journal may lie beside the file."""
+    """A consistent copy that appears whole or not at all; by SQLite, since a journal may lie beside the file."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
     os.close(handle)
     with (
@@ -81,7 +81,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     ):
         old.backup(new)
         new.execute("PRAGMA journal_mode=WAL")
-    os.replace(name, target)
+    Path(name).replace(target)
 
 
 def main() -> int:

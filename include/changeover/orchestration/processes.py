@@ -48,7 +48,7 @@ class PidFile:
 
 
 def session_members(session: int) -> list[psutil.Process]:
-    """Living processes of a session. Airflow gives each task its own group, but they stay in their component's session."""
+    """Living processes of a session. Each Airflow task has its own group, but stays in its component's session."""
     members = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):

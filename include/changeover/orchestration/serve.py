@@ -87,7 +87,7 @@ def start(
     plan_builder: str | None = None,
     parallelism: int = 6,
 ) -> AirflowServer:
-    """Start the components and return at once; `wait_ready` says when they work. A leftover of this home is ended first.
+    """Start the components and return at once; `wait_ready` says when they work. A leftover here is ended first.
 
     `people` maps login → role; an administrator is added. `port` 0 takes a free one.
     """
@@ -156,7 +156,7 @@ def wait_ready(
     timeout: float = 120.0,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Wait until every component works and the execution API is warm; raise `AirflowError` when that does not come about."""
+    """Wait until every component works and the execution API is warm; raise `AirflowError` when they never do."""
     deadline = time.monotonic() + timeout
     waiting = server.components
     with httpx.Client(trust_env=False, timeout=30.0) as client:
@@ -230,7 +230,7 @@ def _check_alive(server: AirflowServer) -> None:
 
 
 def _write_keys(path: Path) -> None:
-    """Airflow's keys, made once, in its own configuration file: in the environment every process on a host would carry them."""
+    """Airflow's keys, made once, in its configuration file: an environment is inherited by all that a task starts."""
     if path.exists():
         return
     fernet = urlsafe_b64encode(secrets.token_bytes(32)).decode()
