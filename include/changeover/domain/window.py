@@ -116,7 +116,7 @@ class DatedWindow(Document):
         return self
 
     def instants(self) -> tuple[datetime, datetime]:
-        """Opening and closing in UTC. A skipped time has the offset before the change, a doubled one its first occurrence."""
+        """Opening and closing in UTC. A skipped time has the offset before the change, a doubled one is its first."""
         opens, closes = self._local()
         return opens.astimezone(UTC), closes.astimezone(UTC)
 

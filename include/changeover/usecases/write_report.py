@@ -206,7 +206,7 @@ def gather_report(
         written_at=now,
         versions=tuple(_versions(view, recorded)),
         answers=tuple(answer for mark in marks if (answer := _answer(mark))),
-        timeline=tuple(sorted(_events(view), key=lambda event: event.at)),
+        timeline=tuple(sorted(events(view), key=lambda event: event.at)),
         restore_points=tuple(mark for mark in marks if mark.kind is MarkKind.RESTORE_POINT_PROVEN),
         datasets=tuple(d for environment in view.environments for d in _datasets(environment, ledger, run)),
         findings=_newest_findings(view),
@@ -268,7 +268,7 @@ _GOOD = {MarkKind.ACCEPTED, MarkKind.COMMITTED, MarkKind.SUPPORT_ACCEPTED, MarkK
 _BAD = {MarkKind.REJECTED, MarkKind.BLOCKED, MarkKind.BACKING_OUT, MarkKind.WINDOW_MISSED}
 
 
-def _events(view: RunView) -> list[Event]:
+def events(view: RunView) -> list[Event]:
     events = []
     for mark in view.all_marks:
         weight = "good" if mark.kind in _GOOD else "bad" if mark.kind in _BAD else ""

@@ -1,0 +1,207 @@
+"""The commands `run` and `serve`: Airflow on this machine, and a run of a plan in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from changeover import wiring
+from changeover.errors import ChangeoverError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from changeover.domain.plan import Plan
+    from changeover.orchestration.airflow_client import AirflowClient, DagRun
+    from changeover.orchestration.serve import AirflowServer
+    from changeover.ports import Ledger
+    from changeover.settings import Settings
+    from changeover.usecases.run_view import RunView
+
+PATIENCE = 90.0
+"""Seconds until Airflow has to show the plan's DAG."""
+A_MONTH = 30 * 24 * 3600.0
+"""Approvals and windows take their time."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the trigger form asks."""
+
+    mode: str
+    environments: tuple[str, ...] = ()
+    reason: str = ""
+    change_reference: str = ""
+
+    def conf(self) -> dict[str, Any]:
+        asked: dict[str, Any] = {"mode": self.mode, "reason": self.reason, "change_reference": self.change_reference}
+        return asked | ({"environments": list(self.environments)} if self.environments else {})
+
+
+def start(path: Path, asked: Asked, *, login: str, wait: bool) -> int:
+    """Check the plan and the request, start the run on exactly this text, and follow it if asked to."""
+    from changeover.cli_plan import print_checked
+    from changeover.domain.record import run_key
+    from changeover.usecases.check_plans import check_plans
+    from changeover.usecases.open_run import request_faults
+
+    settings = wiring.load_settings()
+    report = check_plans([path], wiring.shelf(settings), now=wiring.now())
+    plan = report.plans[0].plan
+    if not report.ok or plan is None or len(report.plans) != 1:
+        for checked in report.plans:
+            print_checked(checked, err=True)
+        return 1
+    if faults := request_faults(plan, asked.conf()):
+        for fault in faults:
+            typer.echo(fault, err=True)
+        return 2
+    with _client(settings, login) as client:
+        _wait_for_text(settings, client, plan, report.plans[0].digest)
+        run = client.trigger(plan.dag_id, asked.conf(), note=asked.reason or None)
+        key = run_key(run.dag_id, run.run_id)
+        typer.echo(f"started {run.dag_id} {run.run_id}\nrun {key}")
+        return _follow(settings, client, run, key, digest=report.plans[0].digest) if wait else 0
+
+
+def _client(settings: Settings, login: str) -> AirflowClient:
+    server = _server(settings)
+    if not login:
+        return server.client()
+    if login not in server.people:
+        raise ChangeoverError(
+            f"{login!r} has no login here; logins are {', '.join(sorted(server.people))}", where=server.url
+        )
+    return server.client(login)
+
+
+def _server(settings: Settings) -> AirflowServer:
+    from changeover.orchestration.serve import running
+
+    server = running(settings)
+    if server is None:
+        raise ChangeoverError(
+            "no Airflow of Changeover's runs on this machine",
+            where=str(settings.airflow_home),
+            then="start it with `changeover serve` in another terminal",
+        )
+    return server
+
+
+def _wait_for_text(settings: Settings, client: AirflowClient, plan: Plan, digest: str) -> None:
+    """An edited plan reaches Airflow within seconds; a run started before that would be one of the old text."""
+    from changeover.orchestration.plan_store import PlanStore
+
+    store = PlanStore(settings.plan_store)
+    deadline = time.monotonic() + PATIENCE
+    while (stored := store.current().plans.get(plan.dag_id)) is None or stored.digest != digest:
+        if time.monotonic() > deadline:
+            raise ChangeoverError(
+                f"Airflow did not take this text of {plan.dag_id} within {PATIENCE:.0f} s",
+                where=str(settings.plans),
+                then="a plan has to lie in that directory; see the import errors in Airflow",
+            )
+        time.sleep(0.3)
+    client.wait_for_dag(plan.dag_id, timeout=PATIENCE)
+
+
+def _follow(settings: Settings, client: AirflowClient, run: DagRun, key: str, *, digest: str) -> int:
+    from changeover.cli_status import print_view
+    from changeover.usecases.run_view import view_run
+
+    ledger = wiring.ledger(settings)
+    teller = _Teller(client, ledger, run, key, digest)
+    ended = client.wait(run, timeout=A_MONTH, on_poll=teller.poll, interval=1.0)
+    recorded = ledger.run(key)
+    if recorded is None:
+        raise ChangeoverError(
+            f"the run ended {ended.state} and left nothing in the ledger",
+            where=f"{run.dag_id} {run.run_id}",
+            then="read the log of its first task in Airflow",
+        )
+    view = view_run(ledger, recorded)
+    print_view(view)
+    if view.outcome is None:
+        raise ChangeoverError(
+            f"the run ended {ended.state} without an outcome: nobody can say what is true",
+            where=f"{run.dag_id} {run.run_id}",
+            then="look at its hosts; read the log of its last task in Airflow",
+        )
+    return 0 if did_what_was_asked(view) else 1
+
+
+def did_what_was_asked(view: RunView) -> bool:
+    """A run in mode back-out is asked to end `backed_out`."""
+    outcome = view.outcome.outcome if view.outcome else None
+    if outcome is None:
+        return False
+    return outcome.is_success or (view.run.mode == "back-out" and str(outcome) == "backed_out")
+
+
+class _Teller:
+    """Tells what is new at each look: marks, gates, and questions that wait for people."""
+
+    def __init__(self, client: AirflowClient, ledger: Ledger, run: DagRun, key: str, digest: str) -> None:
+        self._client, self._ledger, self._run, self._key, self._digest = client, ledger, run, key, digest
+        self._told: set[str] = set()
+        self._asked: set[str] = set()
+        self._warned = False
+
+    def poll(self, run: DagRun) -> None:
+        from changeover.usecases.run_view import view_run
+        from changeover.usecases.write_report import events
+
+        recorded = self._ledger.run(self._key)
+        if recorded is None:
+            return
+        if recorded.plan_digest != self._digest and not self._warned:
+            self._warned = True
+            typer.echo("this run was opened on another text of the plan than was checked here", err=True)
+        happened = sorted(events(view_run(self._ledger, recorded)), key=lambda event: event.until or event.at)
+        for event in happened:
+            place = " ".join(part for part in (event.environment, event.host) if part)
+            line = f"{event.until or event.at:%H:%M:%S}  {place:<24}  {event.text}"
+            if line not in self._told:
+                self._told.add(line)
+                typer.echo(line)
+        self._tell_questions(run)
+
+    def _tell_questions(self, run: DagRun) -> None:
+        for request in self._client.requests(run):
+            if request.task_id not in self._asked:
+                self._asked.add(request.task_id)
+                typer.echo(f"waiting for {' or '.join(request.asked)}: {request.subject}")
+
+
+def serve(*, port: int) -> int:
+    """Until Ctrl-C, or until Airflow ends by itself."""
+    from changeover.orchestration.serve import start as start_airflow
+    from changeover.orchestration.serve import wait_ready
+
+    settings = wiring.load_settings()
+    wiring.bring_up_to_date(settings)
+    server = start_airflow(settings, people=_people(settings), port=port)
+    try:
+        wait_ready(server)
+        typer.echo(f"Airflow: {server.url}   logins and passwords: {server.passwords_path}")
+        typer.echo("Ctrl-C ends it; a run that is on its way goes on at the next start")
+        while server.alive():
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        typer.echo("ending Airflow", err=True)
+        return 0
+    finally:
+        server.stop()
+    raise ChangeoverError(
+        "Airflow ended by itself", where=str(settings.airflow_home / "logs"), then="read the newest log there"
+    )
+
+
+def _people(settings: Settings) -> dict[str, str]:
+    """Everybody whom a plan names, with the rights they need: to answer, or to run as well."""
+    readings = wiring.shelf(settings).plans([settings.plans])
+    plans = [reading.document for reading in readings if reading.document]
+    return {person.id: "user" if person.side == "client" else "op" for plan in plans for person in plan.participants}
