@@ -1,16 +1,16 @@
-"""The catalogue of checks and the expectation files, as files: read within bounds, every fault at once in plain words."""
+"""Directories of YAML documents of one kind, such as the catalogue of checks: every fault of every file at once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from changeover.adapters.schema_faults import validate
-from changeover.adapters.yaml_text import MAX_BYTES, read_yaml
+from changeover.adapters.document_files import read_document
+from changeover.adapters.yaml_text import YamlText
 from changeover.domain.check import Catalogue, CheckFile
 from changeover.errors import PlanError
 
@@ -19,47 +19,37 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def load_catalogue(directory: Path) -> Catalogue:
     """Every check of `directory/*.yaml`; raise `PlanError` with every fault of every file."""
-    files = read_documents(directory, CheckFile, what="check files")
+    files = read_directory(directory, CheckFile, what="checks")
     try:
         return Catalogue(checks=tuple(check for file in files for check in file.checks))
     except ValidationError as exc:
         faults = tuple(line for error in exc.errors() for line in str(error["ctx"]["error"]).splitlines())
-        raise PlanError(
-            "the catalogue of checks cannot be used",
-            faults=faults,
-            where=str(directory),
-            then="correct the files named",
-        ) from exc
+        raise unusable("checks", directory, faults) from exc
 
 
-def documents_digest(directory: Path) -> str:
+def read_directory(
+    directory: Path, model: type[Model], *, what: str, also: Callable[[YamlText, Model], None] | None = None
+) -> tuple[Model, ...]:
+    """All `*.yaml` of a directory in the order of their names; raise `PlanError` for a faulty one or for none."""
+    readings = [read_document(path, model, also=also) for path in yaml_files(directory)]
+    if not readings:
+        raise PlanError(f"there are no {what}", where=str(directory), then="add at least one *.yaml file")
+    if faults := tuple(str(fault) for reading in readings for fault in reading.faults):
+        raise unusable(what, directory, faults)
+    return tuple(reading.document for reading in readings if reading.document is not None)
+
+
+def unusable(what: str, directory: Path, faults: tuple[str, ...]) -> PlanError:
+    return PlanError(f"the {what} cannot be used", faults=faults, where=str(directory), then="correct what is named")
+
+
+def directory_digest(directory: Path) -> str:
     """sha256 over names and bytes of `directory/*.yaml`: what a run is pinned to."""
     digest = hashlib.sha256()
-    for path in _yaml_files(directory):
+    for path in yaml_files(directory):
         digest.update(f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
-def read_documents(directory: Path, model: type[Model], *, what: str) -> tuple[Model, ...]:
-    """All `*.yaml` of a directory by the order of their names; raise `PlanError` when one is faulty or there is none."""
-    read: list[Model] = []
-    faults: list[str] = []
-    paths = _yaml_files(directory)
-    if not paths:
-        raise PlanError(f"there are no {what}", where=str(directory), then="add at least one *.yaml file")
-    for path in paths:
-        with path.open("rb") as file:
-            document = read_yaml(file.read(MAX_BYTES + 1), name=str(path))
-        checked = validate(document, model)
-        if checked is None:
-            faults += [str(fault) for fault in sorted(set(document.faults))]
-        else:
-            read.append(checked)
-    if faults:
-        raise PlanError(f"the {what} cannot be used", faults=tuple(faults), then="correct the lines named")
-    return tuple(read)
-
-
-def _yaml_files(directory: Path) -> list[Path]:
-    found: Iterable[Path] = directory.glob("*.yaml") if directory.is_dir() else ()
-    return sorted(path for path in found if path.is_file())
+def yaml_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.yaml")) if directory.is_dir() else []

@@ -1,4 +1,4 @@
-"""The catalogue of checks: what is asked, when, of what weight, against which threshold, and what to do about a "no"."""
+"""The catalogue of checks: what is asked, when, how grave a "no" is, against which threshold, and what to do then."""
 
 from __future__ import annotations
 

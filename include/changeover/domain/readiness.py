@@ -1,4 +1,4 @@
-"""Readiness: every check of the stage asked of every planned host, from facts that were read; what was not read is a "no"."""
+"""Readiness: every check of the stage asked of every planned host; a fact that was not read is a "no"."""
 
 from __future__ import annotations
 

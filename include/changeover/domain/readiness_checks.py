@@ -187,7 +187,7 @@ def services_running(q: HostQuestion) -> Said:
     services = q.report.get("services")
     if not isinstance(services, Mapping) or not services:
         return no("no service was reported")
-    down = [f"{name} is {state or 'in an unknown state'}" for name, state in sorted(services.items()) if state != "running"]
+    down = [f"{name} is {state or 'unknown'}" for name, state in sorted(services.items()) if state != "running"]
     return no("; ".join(down)) if down else yes(f"running: {', '.join(sorted(services))}")
 
 
@@ -252,12 +252,14 @@ def integrations(q: EnvironmentQuestion) -> Said:
     found = {name: about for report in reports.values() for name, about in (report or {}).items()}
     wanted = {*q.plan.expected.integrations, *(i.name for i in q.record.integrations)}
     said = _as_expected("integration", wanted, found)
-    stopped = sorted({
-        f"{name} is {about.get('schedule')} on {host}"
-        for host, report in reports.items()
-        for name, about in (report or {}).items()
-        if about.get("schedule", "running") != "running"
-    })
+    stopped = sorted(
+        {
+            f"{name} is {about.get('schedule')} on {host}"
+            for host, report in reports.items()
+            for name, about in (report or {}).items()
+            if about.get("schedule", "running") != "running"
+        }
+    )
     return no("; ".join((*([] if said.ok else [said.why]), *stopped))) if stopped else said
 
 
@@ -267,7 +269,7 @@ def _as_expected(kind: str, wanted: Iterable[str], found: object) -> Said:
     wanted = set(wanted)
     faults = [f"{kind} {name} is missing" for name in sorted(wanted - set(found))]
     faults += [f"{kind} {name} is on neither plan nor record" for name in sorted(set(found) - wanted)]
-    return no("; ".join(faults)) if faults else yes(", ".join(sorted(wanted)) or f"no {kind} is expected and none found")
+    return no("; ".join(faults)) if faults else yes(", ".join(sorted(wanted)) or f"no {kind} expected, none found")
 
 
 def _paths(q: HostQuestion) -> list[str]:
