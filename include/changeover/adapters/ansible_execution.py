@@ -25,7 +25,7 @@ from typing import Any, Self
 from changeover.adapters.ansible_events import EventLog, EventTally
 from changeover.adapters.ansible_inventory import write_inventory, write_known_hosts, write_variables
 from changeover.adapters.ansible_playbook_process import PARENT_VARIABLE
-from changeover.adapters.execution_directory import ExecutionDirectory, Order, write_once_whole
+from changeover.adapters.execution_directory import ExecutionDirectory, Order, write_whole
 from changeover.adapters.local_processes import EXECUTION_VARIABLE, end_marked_processes
 from changeover.adapters.private_directory import private_directory, shared_directory
 from changeover.adapters.redaction import Redactor
@@ -92,7 +92,7 @@ class Execution:
             if self._directory.started.exists():
                 raise  # no result: whoever asks is told that the execution was lost
             reason = {"what": self._redactor.text(str(exc))}
-            write_once_whole(self._directory.not_started, json.dumps(reason))
+            write_whole(self._directory.not_started, json.dumps(reason))
             return NOT_STARTED
         return 0
 
@@ -169,7 +169,7 @@ class Execution:
             "damaged_events": facts.damaged_events,
             "quiet": {host: asdict(answer) for host, answer in facts.quiet.items()},
         }
-        write_once_whole(self._directory.result, json.dumps(self._redactor.value(content)))
+        write_whole(self._directory.result, json.dumps(self._redactor.value(content)))
 
 
 def result_content(verdict: ExecutionVerdict, token: str, started_at: datetime, ended_at: datetime) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from changeover.adapters.execution_directory import (
     checked_name,
     plain,
     read_json,
-    write_once_whole,
+    write_first,
 )
 from changeover.adapters.private_directory import clear_leftovers
 from changeover.domain.estate import Host
@@ -157,10 +157,8 @@ class AnsibleExecutor:
         clear_leftovers()
         directory.make()
         directory.not_started.unlink(missing_ok=True)
-        if directory.spec.exists():
+        if not write_first(directory.spec, order.to_json()):
             _check_same(directory, order, on_event)
-        else:
-            write_once_whole(directory.spec, order.to_json())
         process = _spawn(directory)
         sealed = {"ssh_keys": dict(credentials.ssh_keys), "secrets": dict(credentials.secrets)}
         with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", process.stdin) as pipe:
@@ -210,8 +208,7 @@ def execution_token(spec: ExecutionSpec) -> str:
 
 
 def ask_to_stop(directory: ExecutionDirectory, why: str) -> None:
-    if not directory.stop_wanted.exists():
-        write_once_whole(directory.stop_wanted, why)
+    write_first(directory.stop_wanted, why)
 
 
 def read_result(directory: ExecutionDirectory, order: Order) -> ExecutionResult:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -173,15 +174,30 @@ class ExecutionDirectory:
         return read_json(self.started) or {}
 
 
-def write_once_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Readers see the old file or the whole new one."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _written_beside(path, text).rename(path)
+
+
+def write_first(path: Path, text: str) -> bool:
+    """The same, if there is no such file yet; of several writers one is told True."""
+    temporary = _written_beside(path, text)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def _written_beside(path: Path, text: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
-    temporary.rename(path)
+    return Path(name)
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
