@@ -46,7 +46,7 @@ class Site:
         """Start a run and wait until its first task is at work."""
         (self.place / "go").unlink(missing_ok=True)
         run = self.client.trigger(f"nordwind.{upgrade}")
-        self.until(lambda: (self.place / f"{run.run_id}.started").exists(), "the first task did not start")
+        self.until((self.place / f"{run.run_id}.started").exists, "the first task did not start")
         return run
 
     def finish(self, run: DagRun) -> DagRun:
@@ -154,8 +154,10 @@ def test_a_plan_moved_to_another_client_is_another_upgrade(site: Site) -> None:
 def test_a_run_whose_store_is_lost_says_so_and_goes_on_when_it_is_back(site: Site) -> None:
     """Without store and cache a task fails with the reason; with the store back it can be cleared and succeeds."""
     text = site.write("stored")
-    site.client.wait_for_dag("nordwind.stored")
+    version = site.client.wait_for_dag("nordwind.stored")
     run = site.finish(site.begin("stored"))
+    site.write("stored", title="Another title")  # what is presented now would come back by itself
+    site.client.wait_for_dag("nordwind.stored", newer_than=version)
     store, away = site.airflow.settings.plan_store, site.airflow.settings.home / "store.away"
     versions = site.airflow.settings.airflow_home / "bundles" / "plans" / "versions"
     store.rename(away)
@@ -164,6 +166,9 @@ def test_a_run_whose_store_is_lost_says_so_and_goes_on_when_it_is_back(site: Sit
     site.client.clear(run, ["second"])
     failed = site.client.wait(run, timeout=60)
     assert failed.state == "failed"
+    assert "has no version" in site.client.log(
+        failed, "second", try_number=site.client.task(failed, "second").try_number
+    )
     shutil.rmtree(store, ignore_errors=True)
     away.rename(store)
     site.client.clear(run, ["second"])

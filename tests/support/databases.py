@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from changeover.adapters import sql
 from changeover.adapters.cmdb_sql import SqlCmdb
 from changeover.adapters.cmdb_tables import CMDB
 from changeover.adapters.ledger_sql import SqlLedger
 from changeover.adapters.ledger_tables import LEDGER
 from changeover.adapters.memory import MemoryCmdb, MemoryLedger
-
 from tests.support.postgres import Postgres
 
 ON_POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
@@ -25,7 +25,7 @@ class Templates:
     """Migrated databases, made when first asked for."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory, self._made = directory, dict[tuple[str, str], str]()
+        self._directory, self._made = directory, dict[str, str]()
 
     def sqlite(self, schema: sql.Schema, target: Path) -> str:
         """URL of a migrated copy."""
@@ -36,12 +36,16 @@ class Templates:
         return f"sqlite:///{target}"
 
     def postgres(self, schema: sql.Schema, server: Postgres) -> str:
-        key = (schema.name, str(server.directory))
-        if key not in self._made:
-            name = server.create_database()
-            sql.migrate(server.url(name), schema)
-            self._made[key] = name
-        return server.url(server.create_database(template=self._made[key]))
+        """URL of the one migrated database of the schema, emptied."""
+        if schema.name not in self._made:
+            self._made[schema.name] = server.create_database()
+            sql.migrate(server.url(self._made[schema.name]), schema)
+        name = self._made[schema.name]
+        tables = ", ".join(schema.metadata.tables)
+        server.execute(
+            f"SET session_replication_role = replica; TRUNCATE {tables} RESTART IDENTITY CASCADE", database=name
+        )
+        return server.url(name)
 
 
 @pytest.fixture(scope="session")
@@ -108,4 +112,3 @@ def cmdb(request: pytest.FixtureRequest) -> Iterator[MemoryCmdb | SqlCmdb]:
     opened = SqlCmdb(_url(request, CMDB, request.param))
     yield opened
     opened.close()
-

@@ -39,10 +39,10 @@ class Postgres:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.directory}"
 
-    def create_database(self, *, template: str = "template0") -> str:
-        """Name of a new database of its own."""
+    def create_database(self) -> str:
+        """Name of a new, empty database."""
         name = f"t{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name}")
         return name
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
@@ -57,7 +57,7 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     """Start a server that keeps nothing safe (no fsync), because nothing of it is kept; raise `PostgresMissingError`."""
     programs, account = _programs(), _account()
-    directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # noqa: S108  # a socket path holds 107 characters
+    directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket path holds 107 characters
     identity = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
     common: dict[str, Any] = {"cwd": directory, "env": environment, **identity}
@@ -69,7 +69,13 @@ def postgres() -> Iterator[Postgres]:
         made = subprocess.run(making, capture_output=True, check=False, **common)
         if made.returncode:
             raise PostgresMissingError(f"initdb failed: {made.stderr.decode().strip()}")
-        speed = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60")
+        speed = (
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "shared_buffers=16MB",
+            "max_connections=60",
+        )
         settings = [word for setting in (*speed, "listen_addresses=") for word in ("-c", setting)]
         with (directory / "log").open("wb") as log:
             server = subprocess.Popen(

@@ -52,9 +52,13 @@ def a_step(**other: Any) -> StepRecord:
     return replace(StepRecord(KEY, "production", "implement", 1, NOW, token="t0"), **other)
 
 
-def a_gate(state: CheckState = CheckState.PASSED, name: str = "readiness", environment: str = "production") -> GateResult:
+def a_gate(
+    state: CheckState = CheckState.PASSED, name: str = "readiness", environment: str = "production"
+) -> GateResult:
     hosts = ("prod-app1",)
-    return GateResult(name, environment, (("disk", "prod-app1"),), (CheckResult("disk", "prod-app1", state),), hosts, hosts)
+    return GateResult(
+        name, environment, (("disk", "prod-app1"),), (CheckResult("disk", "prod-app1", state),), hosts, hosts
+    )
 
 
 def a_host(name: str = "prod-app1", **other: Any) -> Host:
@@ -109,10 +113,20 @@ def an_estate(**other: Any) -> Estate:
 
 def host(name: str, address: str, *, port: int = 22203, **other: Any) -> dict[str, Any]:
     variables = {"app_root": f"/srv/{name}", "ports": [8000, 8001], "limits": {"memory": None, "share": 0.5}}
-    return {"name": name, "address": address, "port": port, "user": "lab", "connection": "ssh", "variables": variables, **other}
+    return {
+        "name": name,
+        "address": address,
+        "port": port,
+        "user": "lab",
+        "connection": "ssh",
+        "variables": variables,
+        **other,
+    }
 
 
-def environment(name: str, *hosts: dict[str, Any], application: str = "tryton", version: str | None = "7.0.59") -> dict[str, Any]:
+def environment(
+    name: str, *hosts: dict[str, Any], application: str = "tryton", version: str | None = "7.0.59"
+) -> dict[str, Any]:
     return {
         "name": name,
         "kind": name,

@@ -197,11 +197,10 @@ class AirflowClient:
         self._call("PATCH", path, json_body={"new_state": state})
 
     def log(self, run: DagRun, task_id: str, *, try_number: int = 1) -> str:
-        """What a task wrote, as text."""
+        """What a task wrote, as text, with the reason of every exception."""
         path = f"{_run_path(run.dag_id, run.run_id)}/taskInstances/{_part(task_id)}/logs/{try_number}"
         document = self._read(path, full_content=True)
-        lines = (line if isinstance(line, str) else line.get("event", "") for line in document["content"])
-        return "\n".join(str(line) for line in lines)
+        return "\n".join(text for line in document["content"] for text in _log_lines(line))
 
     # ---- people
 
@@ -303,6 +302,13 @@ def _detail(response: httpx.Response) -> str:
     except (ValueError, AttributeError):
         return f"{response.status_code} {response.text[:200]}"
     return f"{response.status_code} {detail if isinstance(detail, str) else json.dumps(detail)}"
+
+
+def _log_lines(line: Any) -> list[str]:
+    if not isinstance(line, Mapping):
+        return [str(line)]
+    reasons = line.get("error_detail") or ()
+    return [str(line.get("event", "")), *(f"{reason.get('exc_type')}: {reason.get('exc_value')}" for reason in reasons)]
 
 
 def _part(name: str) -> str:

@@ -40,7 +40,7 @@ class PlanCollection:
     refused: dict[str, str] = field(default_factory=dict)
 
     def collect(self, last: Manifest) -> Manifest:
-        """The next manifest; a broken plan keeps what it had in `last`, a removed one while it has an unfinished run."""
+        """The next manifest; a broken plan keeps what it had in `last`, a removed one while a run is unfinished."""
         if not self.plans.is_dir():  # not mounted is not the same as empty
             raise PlanError("The directory of plans is not there", where=str(self.plans), then="mount it")
         owned = {plan.file: dag_id for dag_id, plan in last.plans.items()}
