@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from changeover.domain.finding import Finding, Severity
 from changeover.domain.gate import CheckState
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import Evidence, MarkKind, StepStatus
 from changeover.errors import LedgerError
 from changeover.ports import Ledger
-
 from tests.support.records import KEY, NOW, a_gate, a_host, a_mark, a_run, a_step, a_write, later, opened
 
 
@@ -28,7 +29,7 @@ def test_a_run_is_opened_once_and_read_back_as_it_was(ledger: Ledger) -> None:
 
 def test_a_run_never_changes_its_plan(ledger: Ledger) -> None:
     ledger.open_run(a_run())
-    with pytest.raises(LedgerError, match="d1d1d1d1d1d1.*now it is e2e2e2"):
+    with pytest.raises(LedgerError, match=r"d1d1d1d1d1d1.*now it is e2e2e2"):
         ledger.open_run(a_run(plan_digest="e2" * 32))
     assert ledger.run(KEY) == a_run()
 
@@ -41,17 +42,18 @@ def test_runs_come_newest_first(ledger: Ledger) -> None:
 
 
 def test_nothing_is_recorded_of_a_run_that_was_not_opened(ledger: Ledger) -> None:
-    for record in (
+    records: tuple[Callable[[], object], ...] = (
         lambda: ledger.mark(a_mark()),
         lambda: ledger.begin_step(a_step()),
         lambda: ledger.record_gate(KEY, a_gate(), NOW),
         lambda: ledger.freeze_hosts(KEY, {}),
         lambda: ledger.record_outcome(KEY, "", Verdict(Outcome.UNKNOWN), NOW),
         lambda: ledger.enqueue(a_write("note")),
-    ):
+    )
+    for record in records:
         with pytest.raises(LedgerError, match=f"no run {KEY}"):
             record()
-    assert ledger.marks(KEY) == ledger.steps(KEY) == ledger.outbox() == ()
+    assert (ledger.marks(KEY), ledger.steps(KEY), ledger.outbox()) == ((), (), ())
 
 
 def test_marks_come_oldest_first_by_environment_and_kind(ledger: Ledger) -> None:
@@ -190,7 +192,7 @@ def test_times_are_instants(ledger: Ledger) -> None:
     (mark,) = ledger.marks(KEY)
     assert mark.at == NOW
     assert mark.at.utcoffset() == timedelta(0)
-    with pytest.raises(LedgerError, match="without a zone|with a zone"):
+    with pytest.raises(LedgerError, match=r"without a zone|with a zone"):
         ledger.mark(a_mark(at=datetime(2026, 11, 25, 22, 30)))  # noqa: DTZ001  # that is the point
     assert len(ledger.marks(KEY)) == 1
 

@@ -55,7 +55,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Start a server that keeps nothing safe (no fsync), because nothing of it is kept; raise `PostgresMissingError`."""
+    """Start a server that need not survive a power cut; raise `PostgresMissingError` when there is none."""
     programs, account = _programs(), _account()
     directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket path holds 107 characters
     identity = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -65,10 +65,21 @@ def postgres() -> Iterator[Postgres]:
         if account is not None:
             shutil.chown(directory, account.pw_uid, account.pw_gid)
         data = directory / "data"
-        making = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
-        made = subprocess.run(making, capture_output=True, check=False, **common)
+        making: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]
+        made = subprocess.run(making, capture_output=True, check=False, text=True, **common)
         if made.returncode:
-            raise PostgresMissingError(f"initdb failed: {made.stderr.decode().strip()}")
+            raise PostgresMissingError(f"initdb failed: {made.stderr.strip()}")
         speed = (
             "fsync=off",
             "synchronous_commit=off",

@@ -99,12 +99,12 @@ def an_estate(**other: Any) -> Estate:
         "client": {"slug": "nordwind", "name": "Nordwind Trading GmbH"},
         "people": [
             {"id": "zoe.wolf", "name": "Zoe Wolf", "role": "upgrade_manager"},
-            {"id": "anna.berg", "name": "Anna Berg", "role": "client_approver", "side": "client", "email": "anna@nordwind.example"},
+            {"id": "anna.berg", "name": "Anna Berg", "role": "client_approver", "side": "client"},
         ],
         "applications": [{"slug": "tryton", "vendor": "Tryton Foundation"}],
         "environments": [
             environment("training", host("train1", "127.0.77.2", port=22)),
-            environment("production", host("prod-app2", "127.0.77.4", port=22204), host("prod-app1", "127.0.77.3", port=22203)),
+            environment("production", host("prod-app2", "127.0.77.4", port=22204), host("prod-app1", "127.0.77.3")),
         ],
         "known_hosts": KNOWN_HOSTS,
     }  # fmt: skip

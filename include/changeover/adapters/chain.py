@@ -66,7 +66,7 @@ def seal(run: str, draft: Draft, last: Entry | None) -> Entry:
 
 
 def chain_faults(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """Every entry that is missing, out of place or not what was recorded. A cut-off end needs the head known elsewhere."""
+    """Entries that are missing, moved or not what was recorded; a cut-off end shows only in a head noted elsewhere."""
     faults = []
     seq, prev_hash = 1, GENESIS
     for entry in entries:

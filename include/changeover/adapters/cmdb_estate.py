@@ -52,7 +52,7 @@ def find_environment(connection: sa.Connection, client_name: str, slug: str, nam
 
 
 def instances(connection: sa.Connection, environment: Any) -> list[tuple[Any, Any]]:
-    """(app instance, host) CIs of an environment in their order; raise `CmdbError` when a host's name is not its own."""
+    """(app instance, host) CIs of an environment in order; raise `CmdbError` when a host's name is not its own."""
     instance, host, uses, runs = ci.alias("instance"), ci.alias("host"), ci_rel.alias("uses"), ci_rel.alias("runs")
     query = (
         sa.select(*(c.label(f"instance_{c.name}") for c in instance.c), *(c.label(f"host_{c.name}") for c in host.c))
@@ -149,7 +149,7 @@ class Importer:
             self._relate(top, own, DEPENDS_ON)
 
     def _host(self, host: Host, environment: EstateEnvironment) -> str:
-        """One CI per host name of a client: refused when another application's environment has it at another address."""
+        """One CI per host name of a client; refused when another application has the name at another address."""
         own = stable_id("host", self._estate.client.slug, host.name)
         known = self._connection.execute(sa.select(ci).where(ci.c.id == own, _LIVE)).first()
         if known is not None:
@@ -194,7 +194,7 @@ class Importer:
             self._connection.execute(sa.insert(table).values(id=own, **values))
 
     def _retire(self) -> None:
-        """CIs of the estate's applications that it no longer names, and hosts nothing runs on any more; no row is deleted."""
+        """CIs the estate no longer names, and hosts nothing runs on any more; no row is deleted."""
         apps = [stable_id("application", slug) for slug in rules.scope(self._estate)]
         mine = (ci.c.client_id == self._client_id, ci.c.application_id.in_(apps), ci.c.id.not_in(self._kept), _LIVE)
         gone = [row.id for row in self._connection.execute(sa.select(ci.c.id).where(*mine))]

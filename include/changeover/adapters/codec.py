@@ -115,7 +115,7 @@ def _generic(hint: Any) -> _Codec:
 
 
 def _record(hint: Any) -> _Codec:
-    """A dataclass or pydantic document: one JSON object, one key per field. Fields not in the record keep their default."""
+    """A dataclass or pydantic document as one JSON object. Fields that are not in the record keep their default."""
     hints = get_type_hints(hint)
     names = [f.name for f in fields(hint)] if is_dataclass(hint) else list(hint.model_fields)
 

@@ -117,7 +117,7 @@ class EntryLedger:
 
     def mark(self, mark: Mark) -> None:
         self._record(
-            mark.run, _draft(EntryKind.MARK, mark.at, Mark, mark, mark.kind, mark.environment, mark.key or None)
+            mark.run, _draft(EntryKind.MARK, mark.at, Mark, mark, mark.kind, mark.environment, key=mark.key or None)
         )
 
     def marks(self, key: str, *, environment: str | None = None, kind: MarkKind | None = None) -> tuple[Mark, ...]:
@@ -155,7 +155,9 @@ class EntryLedger:
 
     def add_evidence(self, evidence: Evidence) -> None:
         key = canonical([evidence.environment, evidence.name, evidence.path, evidence.sha256])
-        draft = _draft(EntryKind.EVIDENCE, evidence.at, Evidence, evidence, evidence.name, evidence.environment, key)
+        draft = _draft(
+            EntryKind.EVIDENCE, evidence.at, Evidence, evidence, evidence.name, evidence.environment, key=key
+        )
         self._record(evidence.run, draft)
 
     def evidence(self, key: str) -> tuple[Evidence, ...]:
@@ -286,6 +288,7 @@ def _draft(
     value: object,
     name: str = "",
     environment: str = "",
+    *,
     key: str | None = None,
 ) -> Draft:
     try:
@@ -311,7 +314,7 @@ def _step_key(step: StepRecord) -> str:
 
 
 def _step_draft(kind: EntryKind, at: datetime, step: StepRecord) -> Draft:
-    return _draft(kind, at, StepRecord, step, step.step, step.environment, _step_key(step))
+    return _draft(kind, at, StepRecord, step, step.step, step.environment, key=_step_key(step))
 
 
 def _item(row: OutboxRow, entry: Entry) -> OutboxItem:

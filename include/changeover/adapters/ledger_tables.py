@@ -27,7 +27,7 @@ entry = sa.Table(
     sa.UniqueConstraint("run", "kind", "key"),
     sa.Index(None, "kind", "at"),
 )
-"""`key` is the natural key within (run, kind); entries without one may repeat. `body` is canonical JSON, digested as it is."""
+"""`key` is the natural key within (run, kind); entries without one may repeat. `body` is canonical JSON."""
 
 outbox = sa.Table(
     "ledger_outbox",

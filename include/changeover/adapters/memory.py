@@ -51,8 +51,8 @@ class MemoryStore:
         ]
 
     def newest_runs(self, limit: int) -> list[Entry]:
-        opened = [entries[0] for entries in self.chains.values()]
-        return sorted(reversed(opened), key=lambda entry: entry.at, reverse=True)[:limit]
+        opened = sorted((entries[0] for entries in self.chains.values()), key=lambda entry: entry.at)
+        return opened[: -limit - 1 : -1]
 
     def outbox(self, *, change: str | None, states: Iterable[WriteState]) -> list[tuple[OutboxRow, Entry]]:
         wanted = set(states)

@@ -1,4 +1,4 @@
-"""Databases of ours: SQLite by default, PostgreSQL in production; opened, locked for writing, and brought up to date."""
+"""Databases of ours, SQLite or PostgreSQL: opened, locked for writing, and brought up to date."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-"""With every column in the name: two constraints that begin with the same column are one name too many on PostgreSQL."""
+"""Every column is in the name: PostgreSQL refuses two constraints of one name, SQLite does not."""
 UP_TO_DATE = "run `./changeover serve` or `./changeover demo` once: both bring the database up to date"
+
+NEWER = "a newer Changeover made this database: run that one"
 
 RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -84,7 +86,7 @@ class Database:
     def __init__(self, url: str, schema: Schema) -> None:
         self.schema = schema
         self.url = _parsed(url, schema)
-        self.where = f"{schema.name} {self.url.render_as_string(hide_password=True)}"
+        self.where = _where(schema, self.url)
         self.engine = _engine(self.url)
         snapshot = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
         self._reader = self.engine.execution_options(**snapshot)
@@ -93,61 +95,62 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one moment."""
-        with self._guard(), self._reader.connect() as connection:
+        with _guarded(self.schema, self.where), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self, lock: str) -> Iterator[sa.Connection]:
         """A transaction that nobody else with the same `lock` runs at the same time; on SQLite nobody else at all."""
-        with self._guard(), self.engine.execution_options(changeover_writes=True).begin() as connection:
+        with (
+            _guarded(self.schema, self.where),
+            self.engine.execution_options(changeover_writes=True).begin() as connection,
+        ):
             take_lock(connection, f"{self.schema.name}:{lock}")
             yield connection
 
     def close(self) -> None:
         self.engine.dispose()
 
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except (OperationalError, InterfaceError, sa.exc.TimeoutError) as exc:
-            raise self.schema.unavailable(
-                f"the database did not answer: {_reason(exc)}", where=self.where, then="see that it runs and try again"
-            ) from exc
-        except SQLAlchemyError as exc:
-            raise self.schema.refused(f"the database refused: {_reason(exc)}", where=self.where) from exc
-
     def _must_be_at_head(self) -> None:
-        with self._guard():
-            found = _revision(self.engine, self.schema) if _exists(self.url) else None
-        if found != self.schema.head:
-            state = f"at revision {found}" if found else "not made yet"
-            raise self.schema.refused(
-                f"the {self.schema.name} database is {state}; this Changeover needs {self.schema.head}",
+        schema = self.schema
+        with _guarded(schema, self.where):
+            found = _revision(self.engine, schema) if _exists(self.url) else None
+        if found != schema.head:
+            raise schema.refused(
+                f"the {schema.name} database is {f'at revision {found}' if found else 'not made yet'}; "
+                f"this Changeover needs {schema.head}",
                 where=self.where,
-                then=UP_TO_DATE,
+                then=NEWER if found and found > schema.head else UP_TO_DATE,
             )
+
+
+@contextmanager
+def _guarded(schema: Schema, where: str) -> Iterator[None]:
+    """The database's errors as ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, sa.exc.TimeoutError) as exc:
+        raise schema.unavailable(
+            f"the database did not answer: {_reason(exc)}", where=where, then="see that it runs and try again"
+        ) from exc
+    except SQLAlchemyError as exc:
+        raise schema.refused(f"the database refused: {_reason(exc)}", where=where) from exc
 
 
 def migrate(url: str, schema: Schema) -> None:
     """Make the database, or bring it to the newest revision. Several processes may do so at once: one does the work."""
     parsed = _parsed(url, schema)
-    where = f"{schema.name} {parsed.render_as_string(hide_password=True)}"
+    where = _where(schema, parsed)
     if parsed.get_backend_name() == "sqlite":
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = _engine(parsed)
     try:
-        if _revision(engine, schema) != schema.head:
-            _write_ahead_log(engine)
-            with engine.execution_options(changeover_writes=True).begin() as connection:
-                take_lock(connection, f"{schema.name}:migrate")
-                _upgrade(connection, schema)
-    except SQLAlchemyError as exc:
-        raise schema.refused(
-            f"the {schema.name} database could not be brought to revision {schema.head}: {_reason(exc)}",
-            where=where,
-            then="nothing was changed: one transaction did it all; mend the cause and run the same command again",
-        ) from exc
+        with _guarded(schema, where):
+            if _revision(engine, schema) != schema.head:
+                _write_ahead_log(engine)
+                with engine.execution_options(changeover_writes=True).begin() as connection:
+                    take_lock(connection, f"{schema.name}:migrate")
+                    _upgrade(connection, schema, where)
     finally:
         engine.dispose()
 
@@ -212,7 +215,7 @@ def _close_before_fork(engine: sa.Engine) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Transactions are begun by us; a commit is on the disk before it is one (the ledger is written ahead of changes)."""
+    """Transactions are begun by us; a commit is on the disk before it counts (the ledger is written ahead)."""
     connection.isolation_level = None
     for pragma in ("foreign_keys = ON", "recursive_triggers = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
@@ -225,7 +228,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _write_ahead_log(engine: sa.Engine) -> None:
-    """Readers and the writer do not wait for each other. The switch is kept in the file, and SQLite does not wait for it."""
+    """Readers and the writer do not wait for each other. The file remembers it; SQLite does not wait to switch."""
     if engine.dialect.name != "sqlite":
         return
     limit = time.monotonic() + BUSY_SECONDS
@@ -251,14 +254,27 @@ def _revision(engine: sa.Engine, schema: Schema) -> str | None:
     with engine.connect() as connection:
         if not sa.inspect(connection).has_table(schema.version_table):
             return None
-        found = connection.execute(sa.text(f"SELECT version_num FROM {schema.version_table}")).scalar()
+        found = connection.execute(
+            sa.select(sa.column("version_num")).select_from(sa.table(schema.version_table))
+        ).scalar()
         return None if found is None else str(found)
 
 
-def _upgrade(connection: sa.Connection, schema: Schema) -> None:
+def _upgrade(connection: sa.Connection, schema: Schema, where: str) -> None:
+    """All in the caller's transaction: a migration that fails leaves the database as it was."""
     from alembic import command
+    from alembic.util import CommandError
 
-    command.upgrade(alembic_config(schema, connection), "head")
+    try:
+        command.upgrade(alembic_config(schema, connection), "head")
+    except CommandError as exc:
+        raise schema.refused(
+            f"the {schema.name} database cannot be brought to revision {schema.head}: {exc}", where=where, then=NEWER
+        ) from exc
+
+
+def _where(schema: Schema, url: URL) -> str:
+    return f"{schema.name} {url.render_as_string(hide_password=True)}"
 
 
 def alembic_config(schema: Schema, connection: sa.Connection | None = None) -> Any:

@@ -7,7 +7,8 @@ from alembic import op
 _REFUSE = """
 CREATE OR REPLACE FUNCTION changeover_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'integrity_constraint_violation';
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
 END $$
 """
 
@@ -37,7 +38,8 @@ def _refuse(table: str, name: str, event: str) -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(_REFUSE)
         op.execute(
-            f"CREATE TRIGGER {table}_no_{name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION changeover_refuse()"
+            f"CREATE TRIGGER {table}_no_{name} BEFORE {event} ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION changeover_refuse()"
         )
         return
     op.execute(

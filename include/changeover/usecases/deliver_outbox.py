@@ -55,22 +55,21 @@ class _Pass:
 
 
 def deliver(ledger: Ledger, cmdb: Cmdb, now: datetime) -> DeliveryReport:
-    """A failed write blocks only its own change; `now` is the time of the pass. Safe to run in several processes: the CMDB takes an op_key once."""
+    """A failed write blocks only its own change; `now` is the time of the pass.
+
+    Safe to run in several processes at once: the CMDB takes an op_key once.
+    """
     done = _Pass()
-    while (
-        writes := _next_writes(ledger, done, now)
-    ) and done.unanswered < OUTAGE_AFTER:
+    while (writes := _next_writes(ledger, done, now)) and done.unanswered < OUTAGE_AFTER:
         for write in writes:
             if write.change not in done.blocked and done.unanswered < OUTAGE_AFTER:
                 _deliver_one(ledger, cmdb, write, now, done)
-    held = len(ledger.outbox(state=WriteState.PENDING)) - sum(
-        not failure.dead for failure in done.failed
-    )
+    held = len(ledger.outbox(state=WriteState.PENDING)) - sum(not failure.dead for failure in done.failed)
     return DeliveryReport(tuple(done.delivered), tuple(done.failed), held)
 
 
 def wait(op_key: str, attempts: int) -> timedelta:
-    """Before the next try: doubled each time up to a limit, and spread by the key so that writes do not come in step."""
+    """Before the next try: doubled each time up to a limit, spread by the key so that writes do not march in step."""
     spread = 0.8 + 0.4 * (hashlib.sha256(op_key.encode()).digest()[0] / 255)
     doubled: timedelta = FIRST_WAIT * (1 << min(attempts - 1, 10))
     return min(doubled, LONGEST_WAIT) * spread
@@ -81,9 +80,7 @@ def _next_writes(ledger: Ledger, done: _Pass, at: datetime) -> tuple[CmdbWrite, 
     return tuple(write for write in pending if write.change not in done.blocked)
 
 
-def _deliver_one(
-    ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, done: _Pass
-) -> None:
+def _deliver_one(ledger: Ledger, cmdb: Cmdb, write: CmdbWrite, now: datetime, done: _Pass) -> None:
     try:
         cmdb.apply(write)
     except CmdbUnavailable as exc:
@@ -132,8 +129,4 @@ def _failed(
 
 
 def _item(ledger: Ledger, write: CmdbWrite) -> OutboxItem:
-    return next(
-        item
-        for item in ledger.outbox(change=write.change)
-        if item.write.op_key == write.op_key
-    )
+    return next(item for item in ledger.outbox(change=write.change) if item.write.op_key == write.op_key)
