@@ -24,6 +24,17 @@ _NOT_WORK = {
     "setup",
     "gather_facts",
 }
+_ONLY_THINKS = {
+    "add_host",
+    "assert",
+    "debug",
+    "fail",
+    "group_by",
+    "pause",
+    "set_fact",
+    "set_stats",
+    "validate_argument_spec",
+}
 _EVENT_LIMIT = 300
 _MESSAGE_LIMIT = 2000
 _ERROR_LIMIT = 1200
@@ -99,13 +110,14 @@ class EventTally:
 
     def _ok(self, tally: HostTally, task: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> HostTally:
         changed = bool(result.get("changed"))
-        works = str(data.get("task_action", "")).removeprefix("ansible.builtin.") not in _NOT_WORK
+        works, reaches = _kind(data)
         if works:
             self._log.event(tally.host, task, "changed" if changed else "ok")
         report = next(_reports(result), None)
         return replace(
             tally,
             ran=tally.ran + works,
+            reached=tally.reached + reaches,
             changed=tally.changed + changed,
             report=tally.report if report is None else self._redactor.value(report),
         )
@@ -114,9 +126,11 @@ class EventTally:
         failure = Failure(task, self._item_failures.pop(tally.host, "") or self._message(result))
         ignored = bool(data.get("ignore_errors"))
         self._log.event(tally.host, task, "ignored" if ignored else "failed", failure.message)
+        _, reaches = _kind(data)
+        tally = replace(tally, ran=tally.ran + 1, reached=tally.reached + reaches)
         if ignored:
-            return replace(tally, ran=tally.ran + 1, ignored=(*tally.ignored, failure))
-        return replace(tally, ran=tally.ran + 1, failures=(*tally.failures, failure))
+            return replace(tally, ignored=(*tally.ignored, failure))
+        return replace(tally, failures=(*tally.failures, failure))
 
     def _message(self, result: Mapping[str, Any]) -> str:
         """Ansible's message, and what the command said on stderr (or, for want of it, on stdout)."""
@@ -129,6 +143,12 @@ class EventTally:
         if said and said not in parts:
             parts.append(said[-_MESSAGE_LIMIT // 2 :])
         return self._redactor.text(": ".join(parts))[:_MESSAGE_LIMIT]
+
+
+def _kind(data: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether the task does something at all, and whether it does it on the host."""
+    action = str(data.get("task_action", "")).removeprefix("ansible.builtin.")
+    return action not in _NOT_WORK, action not in _ONLY_THINKS | _NOT_WORK
 
 
 def _reports(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

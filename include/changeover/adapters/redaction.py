@@ -50,9 +50,13 @@ def _forms(value: str) -> Iterable[str]:
         value,
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
+        json.dumps(json.dumps(value)[1:-1])[1:-1],
+        repr(value)[1:-1],
+        urllib.parse.quote(value),
         urllib.parse.quote(value, safe=""),
         urllib.parse.quote_plus(value),
         shlex.quote(value).strip("'"),
+        base64.b64encode(value.encode()).decode(),
         *_base64(value.encode()),
     )
     return (form for form in candidates if len(form) >= _SHORTEST)

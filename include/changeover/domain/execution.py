@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,6 +68,8 @@ class HostTally:
     host: str
     started: int = 0
     ran: int = 0
+    reached: int = 0
+    """Tasks that came to an end on the host itself, as opposed to ones that only think (`debug`, `set_fact`)."""
     skipped: int = 0
     changed: int = 0
     failures: tuple[Failure, ...] = ()
@@ -147,9 +150,18 @@ def hosts_to_quiet(facts: ExecutionFacts) -> tuple[str, ...]:
     return tuple(tally.host for tally in tallies if _lost_at_work(tally))
 
 
+_NEVER_CONNECTED = re.compile(
+    r"ssh: connect to host |Could not resolve hostname|Host key verification failed|Permission denied \(|"
+    r"kex_exchange_identification|No route to host|Connection timed out during banner exchange"
+)
+"""What ssh says when it did not get in at all."""
+
+
 def _lost_at_work(tally: HostTally) -> bool:
-    """The connection broke after the first task had got through; before that, nothing ran there."""
-    return tally.unreachable is not None and tally.ran > 0
+    """The connection broke: what it carried may still run, unless it is plain that nothing ever got through."""
+    if tally.unreachable is None:
+        return False
+    return tally.reached > 0 or not _NEVER_CONNECTED.search(tally.unreachable.message)
 
 
 def _host_result(facts: ExecutionFacts, host: str) -> HostResult:
