@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from changeover.orchestration.airflow_client import AirflowClient, AirflowError
+from changeover.orchestration.airflow_client import AirflowClient, AirflowError, DagRun
 from changeover.orchestration.airflow_settings import airflow_environment
 from changeover.orchestration.processes import PidFile, end_session
 from changeover.settings import Settings
@@ -55,6 +56,10 @@ class AirflowServer:
     def password(self, person: str) -> str:
         """The password of one login."""
         return str(json.loads(self.passwords_path.read_text())[person])
+
+    def run_url(self, run: DagRun) -> str:
+        """Where a run is shown."""
+        return f"{self.url}/dags/{quote(run.dag_id)}/runs/{quote(run.run_id)}"
 
     def client(self, person: str = ADMINISTRATOR) -> AirflowClient:
         """The REST API as this person."""
@@ -112,7 +117,7 @@ def start(
     }
     with open(home / "logs" / "keeper.log", "ab") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "changeover.orchestration.keeper", str(ports["execution_port"]), *components],
+            [sys.executable, "-P", "-m", "changeover.orchestration.keeper", str(ports["execution_port"]), *components],
             cwd=settings.project,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -172,6 +177,17 @@ def wait_ready(
         where=str(server.settings.airflow_home / "logs"),
         then="read the log named after the component",
     )
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody uses this port of 127.0.0.1 right now."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _server(settings: Settings, record: Mapping[str, Any]) -> AirflowServer:
