@@ -20,6 +20,7 @@ from changeover.adapters.execution_directory import ExecutionDirectory, Executio
 from changeover.domain.execution import ExecutionResult, HostState
 from changeover.domain.record import StepStatus
 from changeover.errors import ExecutionError
+from changeover.ports import Credentials
 from tests.support.execution import Bench, processes_with, wait_until
 from tests.support.sshd import Sshd, free_port, make_key, sshd
 
@@ -307,6 +308,24 @@ def test_a_host_with_another_key_than_recorded_is_not_spoken_to(bench: Bench) ->
     assert (result.status, result.hosts[0].state) == (StepStatus.FAILED, HostState.UNREACHABLE)
     assert "Host key verification failed" in result.hosts[0].message
     assert bench.lines() == 0
+
+
+def test_every_host_is_offered_the_key_of_its_own_connection(bench: Bench) -> None:
+    """Connections may also share a key."""
+    with sshd(bench.root / "other") as other:
+        second = bench.host(
+            "app02", port=other.port, host_keys=(other.known_hosts,), connection="ssh_other", user=other.user
+        )
+        third = second.model_copy(update={"name": "app03", "connection": "ssh_shared"})
+        spec = bench.spec("- ansible.builtin.ping:", bench.host(), second, third)
+        keys = {"ssh_client": bench.server.key, "ssh_other": other.key, "ssh_shared": other.key.strip()}
+        result = bench.executor().run(spec, Credentials(keys), on_event=bench.told.append, stop=lambda: False)
+        assert result.successful, result.reasons
+
+        crossed = {**keys, "ssh_client": other.key, "ssh_other": bench.server.key}
+        spec = replace(spec, generation=2, directory=bench.root / "executions" / "2")
+        result = bench.executor().run(spec, Credentials(crossed), on_event=bench.told.append, stop=lambda: False)
+    assert [str(host.state) for host in result.hosts] == ["unreachable", "unreachable", "ok"]
 
 
 def test_events_that_cannot_be_kept_make_the_outcome_unknown(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _SHARED = "c-"
-_OLD = 3600.0
+_OLD = 86_400.0
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def sweep(base: Path) -> None:
         if path.name.startswith(_SHARED):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _OLD:
-                    path.rmdir()
+                    shutil.rmtree(path)
         elif path.is_dir() and _is_ownerless(path):
             shutil.rmtree(path, ignore_errors=True)
 
