@@ -129,11 +129,11 @@ def reset(site: str, *, root: Path | None = None, fault: str | None = None) -> L
 
 def down(site: str, *, root: Path | None = None, remove: bool = False) -> None:
     """Stop every process of the site; with `remove` its hosts' files go too (fetched releases and keys stay)."""
-    definition = _site(site)
     with _opened(root) as (account, place):
         state = _read(place, site)
         if state is None:
             return
+        definition = _site(site)
         hosts.stop(state.hosts)
         others = [
             _read(place, name) for name in SITES if name != site and _site_known(name) and _site(name).needs_postgres

@@ -128,9 +128,9 @@ class Lab:
         self.account.run(["/bin/sh", "-c", 'umask 077 && cat > "$0"', path], data=made)
         return made
 
-    def install_service(self, host: LabHost, service: services.Service) -> None:
-        """Write the definition of a service on a host, as the role app_service would, and have it taken up."""
-        services.install(self.account, self.tools, host, service)
+    def install_services(self, host: LabHost, *wanted: services.Service) -> None:
+        """Write definitions of services on a host, as the role app_service would, and have them taken up."""
+        services.install(self.account, self.tools, host, wanted)
 
     def services_of(self, host: LabHost) -> dict[str, str]:
         """Service name -> running | stopped."""

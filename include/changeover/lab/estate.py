@@ -42,7 +42,7 @@ def write(lab: Lab, site: Site) -> None:
     """Write <site>.known_hosts, <site>.estate.yaml and <site>.secrets.json below the lab root."""
     known_hosts = "".join(f"{known_host(host)}\n" for host in lab.hosts)
     estate = {**site.estate(lab), "known_hosts": known_hosts}
-    connections = {**_ssh_connections(lab, estate), **site.secrets(lab)}
+    connections = _joined(_ssh_connections(lab, estate), site.secrets(lab))
     lab.account.write(
         lab.root,
         {
@@ -51,6 +51,15 @@ def write(lab: Lab, site: Site) -> None:
             f"{lab.site}.secrets.json": Entry(json.dumps(connections, indent=2), 0o600),
         },
     )
+
+
+def _joined(ssh: Mapping[str, dict[str, Any]], more: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a site adds to an SSH connection is put beside its key; other connections stand for themselves."""
+    joined = dict(ssh)
+    for name, added in more.items():
+        known = joined.get(name, {})
+        joined[name] = {**known, **added, "extra": {**known.get("extra", {}), **added.get("extra", {})}}
+    return joined
 
 
 def _ssh_connections(lab: Lab, estate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

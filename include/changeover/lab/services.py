@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,9 +56,11 @@ def start(account: Account, tools: Path, host: LabHost) -> None:
         time.sleep(0.05)
 
 
-def install(account: Account, tools: Path, host: LabHost, service: Service) -> None:
-    """Write the service's definition and have supervisord take it up (and start it, when it starts by itself)."""
-    account.write(host.etc / "supervisor.d", {f"{service.name}.ini": Entry(_program(host, service))})
+def install(account: Account, tools: Path, host: LabHost, wanted: Sequence[Service]) -> None:
+    """Write the services' definitions and have supervisord take them up (and start those that start by themselves)."""
+    account.write(
+        host.etc / "supervisor.d", {f"{service.name}.ini": Entry(_program(host, service)) for service in wanted}
+    )
     _control(account, tools, host, "update")
 
 

@@ -45,4 +45,7 @@ class Site(Protocol):
         """The CMDB import document (estate.yaml) without `known_hosts`, which the lab adds."""
 
     def secrets(self, lab: Lab) -> Mapping[str, Mapping[str, Any]]:
-        """Connections beside the SSH ones: id -> {conn_type, host, login, password, extra}."""
+        """Connections: id -> {conn_type, host, login, password, extra}.
+
+        The application's secrets belong to the SSH connection of its hosts: {"ssh_x": {"extra": {"secrets": {…}}}}.
+        """
