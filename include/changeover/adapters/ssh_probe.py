@@ -27,7 +27,10 @@ space() {
   echo "bytes$t$1$t$(df -Pk "$near" 2>/dev/null | fields)"
   echo "inodes$t$1$t$(df -Pi "$near" 2>/dev/null | fields)"
 }
-writable() { near "$1"; if [ -d "$near" ] && [ -w "$near" ]; then echo "writable$t$1${t}yes"; else echo "writable$t$1${t}no"; fi; }
+writable() {
+  near "$1"
+  if [ -d "$near" ] && [ -w "$near" ]; then echo "writable$t$1${t}yes"; else echo "writable$t$1${t}no"; fi
+}
 lock() {
   [ -e "$1" ] || { [ -d "$(dirname "$1")" ] && [ ! -x "$(dirname "$1")" ]; } || return 0
   echo "lock$t$(tr -d '\n' 2>/dev/null <"$1")"
