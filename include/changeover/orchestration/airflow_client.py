@@ -72,9 +72,11 @@ class Request:
 class AirflowClient:
     """Logs in on first use and again when the token has expired. Safe to keep for the length of an upgrade."""
 
-    def __init__(self, url: str, *, user: str, password: str, timeout: float = 60.0) -> None:
+    def __init__(
+        self, url: str, *, user: str, password: str, timeout: float = 60.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self.user, self._password = user, password
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
         self._token = ""
 
     def __enter__(self) -> Self:

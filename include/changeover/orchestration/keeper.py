@@ -52,6 +52,8 @@ class Keeper:
     home: Path
     components: dict[str, tuple[str, ...]]
     prepare: Callable[[], None]
+    modules: tuple[str, ...] = BASE_MODULES
+    run_component: Callable[[tuple[str, ...]], None] = field(default_factory=lambda: _airflow)
     pids: dict[int, str] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
     quick_deaths: dict[str, int] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Keeper:
         """Bring everything up and stay until asked to stop; the answer is the exit code."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        _load(BASE_MODULES)
+        _load(self.modules)
         preparing = self._fork("prepare", self.prepare)
         code = _exit_code(preparing)
         if code or self.stopping:
@@ -76,7 +78,7 @@ class Keeper:
 
     def _start(self, name: str) -> None:
         arguments = self.components[name]
-        pid = self._fork(name, lambda: _airflow(arguments))
+        pid = self._fork(name, lambda: self.run_component(arguments))
         self.pids[pid], self.started[name] = name, time.monotonic()
 
     def _fork(self, name: str, action: Callable[[], None]) -> int:
