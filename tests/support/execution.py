@@ -7,6 +7,7 @@ import textwrap
 import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ class Bench:
                 (self.playbooks / name).symlink_to(PROJECT_PLAYBOOKS / name)
         (self.playbooks / f"{step}.yml").write_text(_play(textwrap.dedent(tasks)))
         known = ExecutionSpec(
-            run_key="a-run",
+            # Processes are found by a token that follows from these names: tests beside each other must not share them.
+            run_key=f"run-{sha256(str(self.root).encode()).hexdigest()[:12]}",
             environment="production",
             step=step,
             generation=1,
