@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from changeover.adapters.acceptance_suite import PytestAcceptance
+from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
 from changeover.domain.acceptance import SuiteRun, acceptance_gate
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckState, GateResult
@@ -72,7 +72,7 @@ def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
             (suite / f"{name}.py").write_text(content)
         before = sorted(suite.rglob("*"))
         try:
-            return PytestAcceptance(tmp_path / "acceptance").run(
+            return PytestAcceptanceSuite(tmp_path / "acceptance").run(
                 "shop",
                 hosts if on is None else on,
                 credentials,
@@ -223,7 +223,7 @@ def test_a_suite_that_checks_nothing_is_not_passed(run: Runner, text: str) -> No
 def test_an_application_without_tests_is_not_passed(
     tmp_path: Path, hosts: list[Host], credentials: Credentials
 ) -> None:
-    told = PytestAcceptance(tmp_path).run(
+    told = PytestAcceptanceSuite(tmp_path).run(
         "shop", hosts, credentials, target_version="1", environment="e", evidence=tmp_path / "e", timeout=LIMIT
     )
     assert "the suite declares no check" in reasons(told)
@@ -295,7 +295,7 @@ def test_during(host):
 def test_later(host): assert host.run("true").succeeded
 """
         )
-        told = PytestAcceptance(tmp_path / "acceptance").run(
+        told = PytestAcceptanceSuite(tmp_path / "acceptance").run(
             "shop",
             [hosts[0], host],
             lost,

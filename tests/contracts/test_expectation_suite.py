@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from changeover.adapters.expectation_suite import Comparison, GreatExpectations
+from changeover.adapters.expectation_suite import Comparison, GreatExpectationsSuite
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckState
 from changeover.errors import GateError, PlanError
@@ -39,12 +39,12 @@ expectations:
   - {dataset: notes, type: expect_table_row_count_to_equal_before}
 """
 
-SALES = [
+SALES: list[dict[str, Any]] = [
     {"id": 1, "cost_centre": "4711", "total": "1800.10", "state": "done"},
     {"id": 2, "cost_centre": None, "total": "43.50", "state": "draft"},
     {"id": 3, "cost_centre": "0815", "total": "0.00", "state": "done"},
 ]
-PARTIES = [{"id": 1, "name": "Nordwind"}, {"id": 2, "name": "Ostwind"}]
+PARTIES: list[dict[str, Any]] = [{"id": 1, "name": "Nordwind"}, {"id": 2, "name": "Ostwind"}]
 WHOLE: dict[str, list[dict[str, Any]]] = {"sales": SALES, "parties": PARTIES, "notes": []}
 
 
@@ -57,7 +57,7 @@ def sales(index: int, **values: Any) -> dict[str, Any]:
     return changed(sales=[row | values if i == index else row for i, row in enumerate(SALES)])
 
 
-# Every row is one host of a single process: what the data was before, what it is after, and the checks that must say no.
+# Case → the data before, the data after, and the checks that must say no. All are asked of one process.
 CASES: dict[str, tuple[Any, Any, dict[str, str]]] = {
     "whole": (WHOLE, WHOLE, {}),
     "written-otherwise": (
@@ -176,11 +176,12 @@ CASES: dict[str, tuple[Any, Any, dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GreatExpectations]:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GreatExpectationsSuite]:
     root = tmp_path_factory.mktemp("expectations")
     write(root, EXPECTATIONS)
-    write(root, EXPECTATIONS.split("  - {dataset: sales")[0].replace("expectations:", "expectations: []"), "empty")
-    suite = GreatExpectations(root)
+    datasets, _, _ = EXPECTATIONS.partition("expectations:")
+    write(root, f"{datasets}expectations: []\n", "empty")
+    suite = GreatExpectationsSuite(root)
     yield suite
     suite.close()
 
@@ -196,7 +197,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(suite: GreatExpectations, evidence: Path) -> SuiteRun:
+def run(suite: GreatExpectationsSuite, evidence: Path) -> SuiteRun:
     """All cases at once: one process."""
     comparisons = [Comparison(name, before, after) for name, (before, after, _) in CASES.items()]
     return suite.run_many("shop", comparisons, environment="production", evidence=evidence, timeout=LIMIT)
@@ -229,7 +230,7 @@ def test_evidence_tells_the_numbers_in_words(run: SuiteRun) -> None:
     assert "refused" not in run.evidence["expectations-console.txt"].read_text(), "it tried to reach the network"
 
 
-def test_a_suite_without_expectations_declares_nothing(suite: GreatExpectations, tmp_path: Path) -> None:
+def test_a_suite_without_expectations_declares_nothing(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     """The library calls it a success; the gate calls it "nothing checked"."""
     run = suite.run("empty", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path, timeout=LIMIT)
     assert run.declared == ()
@@ -251,7 +252,7 @@ expectations:
   - {dataset: sales, type: expect_column_to_exist, column: id}
 """,
     )
-    run = GreatExpectations(tmp_path).run(
+    run = GreatExpectationsSuite(tmp_path).run(
         "shop", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path / "evidence", timeout=LIMIT, host="h"
     )
     states = [(r.key.split(".")[1], r.state, r.message) for r in run.results]
@@ -261,23 +262,23 @@ expectations:
     assert "no such expectation" in next(s[2] for s in states if s[0] == "expect_columm_to_exist")
 
 
-def test_a_suite_over_its_limit_is_no_answer(suite: GreatExpectations, tmp_path: Path) -> None:
+def test_a_suite_over_its_limit_is_no_answer(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     """Time is up while the library is still being imported: unknown, and nothing is left running."""
     with pytest.raises(GateError, match="did not end within"):
         suite.run("shop", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path, timeout=timedelta(seconds=0.5))
     assert not children()
 
 
-def test_a_killed_process_is_no_answer(suite: GreatExpectations, tmp_path: Path) -> None:
+def test_a_killed_process_is_no_answer(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     """SIGKILL in the middle is told as such."""
-    killer = threading.Timer(1, lambda: [os.kill(child.pid, signal.SIGKILL) for child in children()])
+    killer = threading.Timer(1, _kill_all)
     killer.start()
     with pytest.raises(GateError, match="signal 9"):
         suite.run("shop", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path, timeout=LIMIT)
     killer.join()
 
 
-def test_a_warmed_process_is_used_once_and_ended_when_not_used(suite: GreatExpectations, tmp_path: Path) -> None:
+def test_a_warmed_process_is_used_once_and_ended_when_not_used(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     suite.warm()
     suite.warm()
     assert len(children()) == 2
@@ -288,7 +289,17 @@ def test_a_warmed_process_is_used_once_and_ended_when_not_used(suite: GreatExpec
     assert not children()
 
 
-def test_it_asks_nobody_on_the_network(suite: GreatExpectations, tmp_path: Path) -> None:
+def test_a_warmed_process_ends_with_whoever_started_it(suite: GreatExpectationsSuite) -> None:
+    """The pipe to it closes when its owner dies; it then takes its directory along."""
+    suite.warm()
+    child = suite._warm.pop()
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    assert child.process.wait(60) == 0
+    assert not child.directory.exists()
+
+
+def test_it_asks_nobody_on_the_network(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     """The settings of a proxy, which would show an attempt, are not even handed down."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -311,10 +322,13 @@ def test_queries_are_those_of_the_version(tmp_path: Path) -> None:
         """
 schema_version: 1
 datasets:
-  sales: {query: "select old", key: [id], query_from: {"7.8": "select middle", "8.0.2": "select two", "8.0.12": "select new"}}
+  sales:
+    query: "select old"
+    key: [id]
+    query_from: {"7.8": "select middle", "8.0.2": "select two", "8.0.12": "select new"}
 """,
     )
-    suite = GreatExpectations(tmp_path)
+    suite = GreatExpectationsSuite(tmp_path)
     asked = {v: suite.queries("shop", v)["sales"]["query"] for v in ("7.0.59", "7.8.0", "8.0.3", "8.0.12", "9.0")}
     assert asked == {
         "7.0.59": "select old",
@@ -340,7 +354,7 @@ expectations:
 """,
     )
     with pytest.raises(PlanError) as told:
-        GreatExpectations(tmp_path).queries("shop", "8.0")
+        GreatExpectationsSuite(tmp_path).queries("shop", "8.0")
     text = str(told.value)
     assert "business.yaml" in text
     for part in ("'8.0.x' is not a pep440 version", "needs a column", "known comparisons with before", "tolerance"):
@@ -364,14 +378,19 @@ expectations:
         "expectations:\n  - {dataset: sails, type: expect_table_row_count_to_equal_before}\n"
     )
     with pytest.raises(PlanError) as told:
-        GreatExpectations(tmp_path).queries("shop", "8.0")
+        GreatExpectationsSuite(tmp_path).queries("shop", "8.0")
     for part in ("described twice", "expected twice", "no dataset is called sails", "dataset sales has none"):
         assert part in str(told.value)
 
 
 def test_an_application_without_expectations_is_told(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="there are no expectations"):
-        GreatExpectations(tmp_path).queries("shop", "8.0")
+        GreatExpectationsSuite(tmp_path).queries("shop", "8.0")
+
+
+def _kill_all() -> None:
+    for child in children():
+        os.kill(child.pid, signal.SIGKILL)
 
 
 def children() -> list[psutil.Process]:

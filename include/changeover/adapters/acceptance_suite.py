@@ -28,7 +28,7 @@ _TOLD_EVEN_SO = (0, 1, 2, 5)
 """Exit codes of pytest after which its record can be used: passed, failed, collection errors, nothing collected."""
 
 
-class PytestAcceptance:
+class PytestAcceptanceSuite:
     """Implements `ports.AcceptanceSuite` over `root/<application>/test_*.py`."""
 
     def __init__(self, root: Path) -> None:

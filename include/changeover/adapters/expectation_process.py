@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from changeover.adapters.expectation_files import ROW_COUNT_AS_BEFORE, SUM_AS_BE
 from changeover.adapters.expectation_rows import NotComparableError, Rows, column, decimal, differences, pairs, total
 
 ANSWER = "answer.json"
+PREFIX = "changeover-gx-"
+"""Of the private directory that such a process lives in."""
 _NULL_IS_THE_QUESTION = (
     "expect_column_to_exist",
     "expect_column_values_to_be_null",
@@ -243,7 +246,9 @@ def main() -> None:
     import great_expectations  # noqa: F401 - while the hosts are still being read, not after
 
     path = Path(sys.stdin.readline().strip())
-    if not path.name:
+    if not path.name:  # whoever warmed this process is gone, and its directory is left to us
+        if Path.cwd().name.startswith(PREFIX):
+            shutil.rmtree(Path.cwd(), ignore_errors=True)
         return
     request = json.loads(path.read_text(encoding="utf-8"))
     answer = [compare(request, each["before"], each["after"]) for each in request["comparisons"]]

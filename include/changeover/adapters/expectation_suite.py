@@ -18,7 +18,7 @@ from typing import Any
 
 from changeover.adapters import bounded_process
 from changeover.adapters.expectation_files import Expectation, Expectations, load_expectations
-from changeover.adapters.expectation_process import ANSWER
+from changeover.adapters.expectation_process import ANSWER, PREFIX
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.errors import GateError
@@ -47,7 +47,7 @@ class _Child:
         return self.directory / "console.txt"
 
 
-class GreatExpectations:
+class GreatExpectationsSuite:
     """Implements `ports.ExpectationSuite` over `root/<application>/*.yaml`."""
 
     def __init__(self, root: Path) -> None:
@@ -158,7 +158,7 @@ class GreatExpectations:
 
 
 def _start(limit: timedelta) -> _Child:
-    directory = Path(tempfile.mkdtemp(prefix="changeover-gx-"))
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     environment = bounded_process.plain_environment(directory, GX_ANALYTICS_ENABLED="False", DO_NOT_TRACK="true")
     seconds = str(int(limit.total_seconds()) + 60)
     argv = [sys.executable, "-m", "changeover.adapters.expectation_process", seconds]

@@ -50,7 +50,12 @@ class LaneFacts:
 
 
 def decide(facts: LaneFacts) -> tuple[Decision, str]:
-    """Commit only on full proof; back out only when the change began; otherwise stand down and touch nothing."""
+    """Commit only on full proof; back out only when the change began; otherwise stand down and touch nothing.
+
+    Nothing is decided beside work in progress (C02): the caller waits for its end, and asking before is an error.
+    """
+    if facts.work_in_progress:
+        raise ValueError("an execution of this environment has not ended: nothing may be decided beside it")
     if facts.back_out_wanted:
         return Decision.BACK_OUT, "the operator asked for a back-out"
     if not facts.lane_started:

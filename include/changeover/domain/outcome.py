@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from changeover.domain.version import VersionError, same
+
 
 class Outcome(StrEnum):
     SUCCESSFUL = "successful"
@@ -53,6 +55,7 @@ class EnvironmentProofs:
     issues: tuple[str, ...] = ()
     hosts_backed_out: tuple[str, ...] = ()
     """The hosts a back-out was run on; empty means all of them."""
+    version_scheme: str = "pep440"
 
 
 def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
@@ -63,16 +66,8 @@ def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
         return _after_back_out(proofs)
     missing = (
         *_wrong_versions(proofs, proofs.to_version, proofs.hosts_planned),
-        *(
-            ()
-            if proofs.acceptance_passed
-            else ("acceptance of the new release is not proven",)
-        ),
-        *(
-            ()
-            if proofs.data_whole
-            else ("the comparison of business data is not proven",)
-        ),
+        *(() if proofs.acceptance_passed else ("acceptance of the new release is not proven",)),
+        *(() if proofs.data_whole else ("the comparison of business data is not proven",)),
         *(() if proofs.signed_off else ("sign-off is missing",)),
         *(() if proofs.committed else ("the new release was not committed",)),
     )
@@ -85,9 +80,7 @@ def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
         return Verdict(Outcome.SUCCESSFUL_WITH_ISSUES, proofs.issues)
     return Verdict(
         Outcome.SUCCESSFUL,
-        (
-            f"{proofs.to_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",
-        ),
+        (f"{proofs.to_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",),
     )
 
 
@@ -95,7 +88,7 @@ def _untouched(proofs: EnvironmentProofs) -> Verdict:
     strange = tuple(
         f"{host}: {version} found, {proofs.from_version} expected"
         for host, version in sorted(proofs.versions.items())
-        if version is not None and version != proofs.from_version
+        if version is not None and not _same(version, proofs.from_version, proofs)
     )
     if proofs.window_missed:
         return Verdict(Outcome.MISSED, (*proofs.issues, *strange))
@@ -106,16 +99,8 @@ def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
     chosen = proofs.hosts_backed_out or proofs.hosts_planned
     missing = (
         *_wrong_versions(proofs, proofs.from_version, chosen),
-        *(
-            ()
-            if proofs.old_release_accepted
-            else ("acceptance of the old release is not proven",)
-        ),
-        *(
-            ()
-            if proofs.old_data_whole
-            else ("the comparison of business data after the back-out is not proven",)
-        ),
+        *(() if proofs.old_release_accepted else ("acceptance of the old release is not proven",)),
+        *(() if proofs.old_data_whole else ("the comparison of business data after the back-out is not proven",)),
     )
     if missing:
         return Verdict(Outcome.BACK_OUT_FAILED, (*missing, *proofs.issues))
@@ -138,14 +123,22 @@ def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
     )
 
 
-def _wrong_versions(
-    proofs: EnvironmentProofs, wanted: str, hosts: tuple[str, ...]
-) -> tuple[str, ...]:
+def _wrong_versions(proofs: EnvironmentProofs, wanted: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not hosts:
+        return ("no host was planned, so nothing is proven",)
     return tuple(
         f"{host}: {proofs.versions.get(host) or 'no version'} found, {wanted} wanted"
         for host in hosts
-        if proofs.versions.get(host) != wanted
+        if not _same(proofs.versions.get(host), wanted, proofs)
     )
+
+
+def _same(found: str | None, wanted: str, proofs: EnvironmentProofs) -> bool:
+    """By the product's scheme, in which 1.0 and 1.0.0 may be one version; what it cannot read is equal to nothing."""
+    try:
+        return found is not None and same(found, wanted, proofs.version_scheme)
+    except VersionError:
+        return False
 
 
 _GRAVITY = (
@@ -168,12 +161,11 @@ def run_verdict(
     """The gravest environment decides; an environment without a verdict, or a blocker, rules success out."""
     planned = tuple(planned)
     reasons = tuple(
-        f"{name}: {verdict.outcome} ({'; '.join(verdict.reasons)})"
-        for name, verdict in environments.items()
+        f"{name}: {verdict.outcome} ({'; '.join(verdict.reasons)})" for name, verdict in environments.items()
     )
     outcomes = {verdict.outcome for verdict in environments.values()}
     absent = tuple(name for name in planned if name not in environments)
-    if not planned:
+    if not planned and not environments:
         return Verdict(
             Outcome.REFUSED,
             (*blockers, *reasons, "no environment was reached; nothing was touched"),

@@ -305,8 +305,8 @@ def _whole(value: object) -> int | None:
 
 def _gib(size: int) -> str:
     if size and size < 1 << 27:
-        return f"{Fraction(size, 1 << 20):.2f} MiB"
-    return f"{Fraction(size, 1 << 30):.3f} GiB"
+        return f"{size / (1 << 20):.2f} MiB"
+    return f"{size / (1 << 30):.3f} GiB"
 
 
 def _all(said: list[Said]) -> Said:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from changeover.domain.estate import Document, Name
 from changeover.domain.finding import Finding, Severity
@@ -18,8 +18,24 @@ class Requirements(Document):
 
     python: str | None = None
     database: Mapping[str, str] = Field(default_factory=dict)
-    disk_factor: float = Field(default=3.0, gt=0)
+    disk_factor: float = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Free space wanted, as a multiple of the application's data."""
+
+    @model_validator(mode="after")
+    def _ranges_can_be_read(self) -> Requirements:
+        ranges = {"python": self.python, **{f"database.{name}": text for name, text in self.database.items()}}
+        faults = [f"{where}: {fault}" for where, text in ranges.items() if text is not None and (fault := _fault(text))]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+
+def _fault(text: str) -> str:
+    try:
+        within("0", (text,), "pep440")
+    except VersionError as exc:
+        return str(exc)
+    return ""
 
 
 class Artefacts(Document):
@@ -61,6 +77,14 @@ class ReleaseRecord(Document):
     sources: tuple[str, ...] = Field(min_length=1)
 
 
+def _supported(record: ReleaseRecord, version: str) -> bool:
+    """A range that cannot be read supports nothing."""
+    try:
+        return within(version, record.supported_from, record.version_scheme)
+    except VersionError:
+        return False
+
+
 def path_findings(record: ReleaseRecord, *, from_version: str, to_version: str) -> tuple[Finding, ...]:
     """Whether the vendor supports going from here to there; every fault at once."""
     subject = f"{record.product} {from_version} -> {to_version}"
@@ -88,7 +112,7 @@ def path_findings(record: ReleaseRecord, *, from_version: str, to_version: str) 
                 f"{to_version} is older than {from_version}: a downgrade is never an upgrade",
             )
         )
-    elif not within(from_version, record.supported_from, record.version_scheme):
+    elif not _supported(record, from_version):
         ranges = " or ".join(record.supported_from)
         found.append(
             Finding(

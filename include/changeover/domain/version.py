@@ -37,6 +37,8 @@ def older(a: str, b: str, scheme: str) -> bool:
 def within(version: str, ranges: tuple[str, ...], scheme: str) -> bool:
     """Whether any of the ranges (PEP 440 specifier sets) holds the version."""
     parsed = parse(version, scheme)
+    if not all(text.strip() for text in ranges):
+        raise VersionError("an empty version range would hold every version")
     try:
         return any(SpecifierSet(text).contains(parsed, prereleases=True) for text in ranges)
     except InvalidSpecifier as exc:
