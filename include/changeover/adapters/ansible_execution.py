@@ -122,7 +122,7 @@ class Execution:
 
     def _execute(self, private: Path, log: EventLog) -> ExecutionFacts:
         tally = EventTally(self._redactor, log)
-        log.say(f"{self._order.playbook} started on {', '.join(target.name for target in self._order.everyone)}")
+        log.say(f"{Path(self._order.playbook).name} started on {', '.join(target.name for target in self._order.everyone)}")
         return_code: int | None = None
         broke = ""
         with self._watch:
@@ -161,7 +161,7 @@ class Execution:
     def _record(self, started_at: datetime, facts: ExecutionFacts) -> None:
         verdict = judge(facts)
         if self._log is not None:
-            self._log.say(f"{self._order.playbook} ended: {verdict.status}")
+            self._log.say(f"{Path(self._order.playbook).name} ended: {verdict.status}")
         content = result_content(verdict, self._order.token, started_at, datetime.now(UTC))
         content["facts"] = {
             "return_code": facts.return_code,
