@@ -122,7 +122,8 @@ class Execution:
 
     def _execute(self, private: Path, log: EventLog) -> ExecutionFacts:
         tally = EventTally(self._redactor, log)
-        log.say(f"{Path(self._order.playbook).name} started on {', '.join(target.name for target in self._order.everyone)}")
+        names = ", ".join(target.name for target in self._order.everyone)
+        log.say(f"{Path(self._order.playbook).name} started on {names}")
         return_code: int | None = None
         broke = ""
         with self._watch:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _SHARED = "c-"
-_OLD = 86_400.0
+_UNUSED, _OLD = 3600.0, 86_400.0
 
 
 @contextlib.contextmanager
@@ -50,8 +50,11 @@ def sweep(base: Path) -> None:
     for path in base.iterdir():
         if path.name.startswith(_SHARED):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _OLD:
+                age = time.time() - path.stat().st_mtime
+                if age > _OLD:
                     shutil.rmtree(path)
+                elif age > _UNUSED:
+                    path.rmdir()  # ssh takes its sockets away itself: what is not empty is in use
         elif path.is_dir() and _is_ownerless(path):
             shutil.rmtree(path, ignore_errors=True)
 
