@@ -25,7 +25,6 @@ from changeover.settings import Settings
 
 if TYPE_CHECKING:
     from changeover.domain.plan import Plan
-    from changeover.ports import Ledger
     from changeover.usecases.run_view import RunView
 
 LONGEST_RUN = 1800.0
@@ -194,15 +193,14 @@ class Demonstration:
                 self._answer(server, request, plan)
 
         airflow.wait(run, timeout=LONGEST_RUN, on_poll=look, interval=1.0)
-        return self._ended(ledger, key)
-
-    def _ended(self, ledger: Ledger, key: str) -> RunView:
-        from changeover.usecases.run_view import view_run
-
         recorded = ledger.run(key)
-        if recorded is None:
-            raise ChangeoverError("the run left nothing in the ledger", then="read its first task's log in Airflow")
-        view = view_run(ledger, recorded)
+        view = view_run(ledger, recorded) if recorded else None
+        if view is None or view.outcome is None:
+            raise ChangeoverError(
+                f"The run ended and left no outcome. The first task that failed: {first_failure(airflow, run)}",
+                where=key,
+                then="a person must look at the hosts: ./changeover lab status; ./changeover serve shows the run",
+            )
         self.view.happened(view)
         return view
 
@@ -219,6 +217,17 @@ class Demonstration:
         ledger, cmdb = wiring.ledger(self.settings), wiring.cmdb(self.settings)
         report = wiring.report(ledger, cmdb, view.run.key)
         self.view.conclusion(report, tasks, self.settings.reports / f"{view.run.key}.html", fault=self.fault)
+
+
+def first_failure(airflow: AirflowClient, run: DagRun) -> str:
+    """Name of the task that failed first, and the end of what it wrote."""
+    failed = [task for task in airflow.tasks(run).values() if task.state == "failed" and task.ended_at]
+    if not failed:
+        return "none"
+    task = min(failed, key=lambda task: task.ended_at.timestamp() if task.ended_at else 0.0)
+    lines = [line for line in airflow.log(run, task.task_id, try_number=task.try_number).splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith("::")]
+    return f"{task.task_id}: {' / '.join(reasons[-3:])}"
 
 
 def stop_executions(settings: Settings) -> int:

@@ -28,7 +28,8 @@ SHARED: Mapping[str, str] = {
     # A task whose process was lost is taken up again after about a minute (it attaches to its running Ansible).
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
+    # Tasks of a scheduler that was lost are taken over this long after it counts as lost (30 s without a heartbeat).
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "10",
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # A changed plan is a changed stub, and that is parsed at once; nothing else needs to be parsed again.

@@ -125,7 +125,7 @@ class Keeper:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 del self.pids[pid]
-                end_session(pid, patience=5.0)  # what it left behind would hold its ports and do its work twice
+                end_session(pid, patience=0.0)  # what it left behind would go on beside what takes its place
                 ended.append((name, os.waitstatus_to_exitcode(status)))
         return ended
 
