@@ -25,13 +25,13 @@ from tests.support.world import estate, plan, release
 GIB = 1 << 30
 NOW = datetime(2026, 8, 14, 13, 0, tzinfo=UTC)
 ROOT, STATE = "/srv/app", "/srv/state"
-PRODUCTION = next(e for e in estate().environments if e.name == "production").model_copy(
-    update={
-        "customisations": ({"name": "own"},),
-        "integrations": ({"name": "feed", "kind": "rpc", "endpoint": "https://x/"},),
+RECORD = EstateEnvironment.model_validate(
+    next(e for e in estate().environments if e.name == "production").model_dump()
+    | {
+        "customisations": [{"name": "own"}],
+        "integrations": [{"name": "feed", "kind": "rpc", "endpoint": "https://x/"}],
     }
 )
-RECORD = EstateEnvironment.model_validate(PRODUCTION.model_dump())
 PLAN = plan(expected={"customisations": ["own"], "integrations": ["feed"]})
 PROBE = HostFacts(
     host="",

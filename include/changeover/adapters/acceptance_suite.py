@@ -32,7 +32,7 @@ class PytestAcceptanceSuite:
     """Implements `ports.AcceptanceSuite` over `root/<application>/test_*.py`."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = root.absolute()
 
     def run(
         self,

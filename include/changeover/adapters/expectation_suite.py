@@ -51,7 +51,7 @@ class GreatExpectationsSuite:
     """Implements `ports.ExpectationSuite` over `root/<application>/*.yaml`."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = root.absolute()
         self._warm: list[_Child] = []
         self._lock = threading.Lock()
 

@@ -59,7 +59,7 @@ class EnvironmentProofs:
 
 
 def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
-    """Fail closed: a success needs every proof, a back-out needs every proof of the old release, the rest is unknown."""
+    """Fail closed: a success needs every proof, a back-out every proof of the old release, the rest is unknown."""
     if not proofs.change_began:
         return _untouched(proofs)
     if proofs.back_out_began:

@@ -205,7 +205,9 @@ def restore_point_age(q: HostQuestion) -> Said:
     if point is None:
         return no("no restore point is on record")
     limit = timedelta(hours=int(q.check.limit("age_hours")))
-    return Said(q.facts.at - point.proven_at <= limit, f"proven {q.facts.at - point.proven_at} ago, {limit} at most")
+    age = q.facts.at - point.proven_at
+    hours = max(age, timedelta(0)) / timedelta(hours=1)
+    return Said(age <= limit, f"proven {hours:.1f} hours ago, {limit / timedelta(hours=1):g} at most")
 
 
 def host_lock(q: HostQuestion) -> Said:
