@@ -26,7 +26,7 @@ class Ledger(Protocol):
     """Our own record. Append-only; every write is idempotent under its natural key and survives a crash."""
 
     def open_run(self, run: Run) -> Run:
-        """Store the run, or return the one stored under the key; raise `LedgerError` if that one has another plan digest."""
+        """Store the run, or return the one stored under the key; raise `LedgerError` if its plan digest is another."""
 
     def run(self, key: str) -> Run | None: ...
     def runs(self, *, limit: int = 50) -> tuple[Run, ...]:
@@ -91,7 +91,8 @@ class CmdbWrite:
 
     kinds and payloads: open_change {title, description, client, application, requested_by, reference, environments};
     move_change {state}; note {text}; record_version {client, application, environment, host, version};
-    record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at, environments{name: outcome}};
+    record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at,
+    environments{name: outcome}};
     close_change {code, notes}: closed from implement or review; a change that never came so far is canceled instead.
     """
 
@@ -171,7 +172,7 @@ class Cmdb(Protocol):
 
     def people(self, client: str) -> tuple[Person, ...]: ...
     def environment(self, client: str, application: str, name: str) -> EstateEnvironment | None:
-        """With its hosts and the version on record (None while its hosts differ); None when there is no such environment."""
+        """With its hosts and the version on record (None while its hosts differ); None for an unknown environment."""
 
     def change(self, correlation_id: str) -> ChangeRecord | None: ...
     def versions(self, client: str, application: str, environment: str) -> Mapping[str, str | None]:
@@ -183,7 +184,8 @@ class Cmdb(Protocol):
     def run_record(self, run: str) -> RunRecord | None: ...
     def apply(self, write: CmdbWrite) -> None:
         """Idempotent by op_key. Raise `CmdbError` on an illegal move of the change, or when the write did not stick;
-        `CmdbUnavailable` when the CMDB could not be asked."""
+        `CmdbUnavailable` when the CMDB could not be asked.
+        """
 
     def import_estate(self, estate: Estate, *, reset: bool = False) -> None:
         """Make the CMDB hold this estate; repeatable. Versions already recorded by runs are kept, unless `reset`.
@@ -230,7 +232,7 @@ class Executor(Protocol):
         on_event: Callable[[str], None],
         stop: Callable[[], bool],
     ) -> ExecutionResult:
-        """Start it, or attach to it if it runs, or return its result if it ended. Never runs a spec's directory twice."""
+        """Start it, attach to it if it runs, or return its result if it ended. Never runs a directory twice."""
 
     def running(self, directory: Path) -> bool:
         """Whether an execution of that directory is alive."""
@@ -268,6 +270,15 @@ Datasets = Mapping[str, Sequence[Mapping[str, Any]]]
 """Dataset name → rows, as read on a host by the role's `verify`."""
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Business data before and after: of one host, or of a whole environment ("")."""
+
+    host: str
+    before: Datasets
+    after: Datasets
+
+
 class ExpectationSuite(Protocol):
     """The application's Great Expectations suite over business data before and after."""
 
@@ -291,7 +302,7 @@ class Vault(Protocol):
     """Where credentials come from (Airflow connections)."""
 
     def credentials(self, connections: Sequence[str]) -> Credentials:
-        """SSH keys of these connections, and the application secrets stored beside them. Raise `ChangeoverError` if one is missing."""
+        """SSH keys of these connections and the secrets beside them; raise `ChangeoverError` if one is missing."""
 
 
 def fresh(kind: MarkKind, marks: Sequence[Mark]) -> Mark | None:
@@ -300,6 +311,26 @@ def fresh(kind: MarkKind, marks: Sequence[Mark]) -> Mark | None:
 
 
 __all__ = [
-    "AcceptanceSuite", "ChangeRecord", "Clock", "Cmdb", "CmdbWrite", "Credentials", "Datasets", "ExecutionResult", "ExecutionSpec", "Executor",
-    "ExpectationSuite", "HostFacts", "Incident", "Ledger", "OutboxItem", "Probe", "RunRecord", "SuiteRun", "Vault", "WriteState", "fresh",
-]  # fmt: skip
+    "AcceptanceSuite",
+    "ChangeRecord",
+    "Clock",
+    "Cmdb",
+    "CmdbWrite",
+    "Comparison",
+    "Credentials",
+    "Datasets",
+    "ExecutionResult",
+    "ExecutionSpec",
+    "Executor",
+    "ExpectationSuite",
+    "HostFacts",
+    "Incident",
+    "Ledger",
+    "OutboxItem",
+    "Probe",
+    "RunRecord",
+    "SuiteRun",
+    "Vault",
+    "WriteState",
+    "fresh",
+]

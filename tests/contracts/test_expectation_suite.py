@@ -15,10 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from changeover.adapters.expectation_suite import Comparison, GreatExpectationsSuite
+from changeover.adapters.expectation_suite import GreatExpectationsSuite
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckState
 from changeover.errors import GateError, PlanError
+from changeover.ports import Comparison
 
 LIMIT = timedelta(minutes=2)
 

@@ -22,19 +22,10 @@ from changeover.adapters.expectation_process import ANSWER, PREFIX
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.errors import GateError
-from changeover.ports import Datasets
+from changeover.ports import Comparison, Datasets
 
 IDLE_LIMIT = timedelta(minutes=30)
 """A process that was warmed and is not used ends after this time, or with us."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Snapshots of one host (or "" for a whole environment)."""
-
-    host: str
-    before: Datasets
-    after: Datasets
 
 
 @dataclass(frozen=True)
