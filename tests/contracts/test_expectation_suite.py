@@ -15,11 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
+from changeover.adapters.expectation_files import load_expectations
 from changeover.adapters.expectation_suite import GreatExpectationsSuite
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckState
 from changeover.errors import GateError, PlanError
 from changeover.ports import Comparison
+from changeover.settings import load
 
 LIMIT = timedelta(minutes=2)
 
@@ -400,3 +402,10 @@ def children() -> list[psutil.Process]:
         for child in psutil.Process().children(recursive=True)
         if child.status() != psutil.STATUS_ZOMBIE and "expectation_process" in " ".join(child.cmdline())
     ]
+
+
+@pytest.mark.parametrize("directory", sorted(path for path in load({}).expectations.iterdir() if path.is_dir()))
+def test_shipped_expectations_can_be_used(directory: Path) -> None:
+    """Each file is sound, and something is expected of each dataset: what nobody looks at need not be read."""
+    found = load_expectations(directory)
+    assert found.datasets.keys() == {expectation.dataset for expectation in found.expectations}
