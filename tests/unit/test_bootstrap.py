@@ -16,7 +16,24 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 #: What the script calls; everything else is hidden from it, so that a test decides what the machine has.
 COMMANDS = (
-    *("sh", "awk", "cat", "chmod", "cp", "cut", "date", "df", "env", "flock", "getent", "grep", "id", "ln", "ls", "mkdir"),
+    *(
+        "sh",
+        "awk",
+        "cat",
+        "chmod",
+        "cp",
+        "cut",
+        "date",
+        "df",
+        "env",
+        "flock",
+        "getent",
+        "grep",
+        "id",
+        "ln",
+        "ls",
+        "mkdir",
+    ),
     *("mv", "readlink", "rm", "sha256sum", "sleep", "sort", "tail", "touch", "tr"),
 )
 #: Stands for an interpreter: makes an environment of copies of itself, notes what it is told to install.
@@ -151,7 +168,9 @@ def test_first_use_makes_the_environment_and_runs_the_command_line(machine: Mach
     made = machine.environments[0]
     assert done.stdout == f"ran {made}/bin/python with plan check a b.yaml; path {machine.project}/include\n"
     assert (done.returncode, (machine.project / ".venv").resolve()) == (0, made)
-    assert machine.installs() == ["pip -m pip install --quiet --no-input --no-deps --require-hashes -r requirements.txt"]
+    assert machine.installs() == [
+        "pip -m pip install --quiet --no-input --no-deps --require-hashes -r requirements.txt"
+    ]
 
 
 def test_second_use_installs_nothing_and_says_nothing(machine: Machine) -> None:
@@ -206,7 +225,9 @@ def test_an_environment_moved_with_its_project_is_made_anew(machine: Machine) ->
     machine.run("status")
     moved = machine.root / "moved"
     machine.project.rename(moved)
-    done = subprocess.run([moved / "changeover", "status"], env=machine.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [moved / "changeover", "status"], env=machine.environ, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, "making the Python environment" in done.stderr) == (0, True)
 
 
@@ -252,7 +273,7 @@ def test_an_environment_somebody_made_by_hand_is_left_alone(machine: Machine) ->
 
 
 def test_uv_is_told_the_index_that_pip_was_told(machine: Machine, tmp_path: Path) -> None:
-    """uv does not read pip's configuration; a constraint of the machine's is left out, everything being pinned."""
+    """Its configuration files are not pip's; a constraint of the machine's is left out, everything being pinned."""
     machine.use_uv()
     config = tmp_path / "pip.conf"
     config.write_text(
