@@ -118,7 +118,7 @@ class Bench:
         text = json.dumps(self._inventory(name, targets, sources, given))
         (directory / "inventory/hosts.json").write_text(text, encoding="utf-8")
         known = f"-o UserKnownHostsFile={self.state.known_hosts_path} -o StrictHostKeyChecking=yes"
-        with _secrets(directory / "secrets", self.secrets()) as path:
+        with Secrets(directory / "secrets", self.secrets()) as path:
             began = time.monotonic()
             runner = ansible_runner.run(
                 private_data_dir=str(directory),
@@ -168,7 +168,7 @@ class _Answer(socketserver.StreamRequestHandler):
         self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
-class _secrets:
+class Secrets:
     """Serve secrets on a socket while the block runs."""
 
     def __init__(self, path: Path, known: Mapping[str, str]) -> None:

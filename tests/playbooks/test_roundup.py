@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from changeover import lab
 from changeover.settings import PROJECT
 from tests.playbooks.bench import Bench, Played
 
 EXPECTATIONS = yaml.safe_load((PROJECT / "include/expectations/roundup/business_data.yaml").read_text(encoding="utf-8"))
 DATASETS = {name: {"query": about["query"], "key": about["key"]} for name, about in EXPECTATIONS["datasets"].items()}
 OLD, NEW = "2.0.0", "2.6.0"
-
-
-@pytest.fixture(scope="module")
-def tracker_lab(lab_root: Path) -> Iterator[Bench]:
-    """Four hosts with a seeded tracker each; artefacts are kept between test runs."""
-    state = lab.up("roundup", root=lab_root, port=0, artefacts=lab.default_root() / "artefacts")
-    yield Bench(state, "roundup", OLD, NEW, extra={"datasets": DATASETS})
-    lab.down("roundup", root=lab_root)
-
-
-@pytest.fixture
-def fresh_tracker_lab(tracker_lab: Bench) -> Bench:
-    lab.reset("roundup", root=tracker_lab.state.root)
-    return tracker_lab
+READ = {"datasets": DATASETS}
+pytestmark = pytest.mark.lab
 
 
 def accept(bench: Bench, version: str, *names: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -81,9 +70,9 @@ def data_of(played: Played, host: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_an_upgrade_is_made_backed_out_and_made_again(tracker_lab: Bench, tmp_path: Path) -> None:
+def test_an_upgrade_is_made_backed_out_and_made_again(fresh_roundup: Bench, tmp_path: Path) -> None:
     """Discover, prepare, close, implement, verify, back out, verify the old release, implement again, commit."""
-    bench, host = tracker_lab, "training"
+    bench, host = fresh_roundup, "training"
     found = done(bench.play("discover", host)).reports[host]
     assert found["version"] == OLD
     assert found["services"] == {"roundup": "running"}
@@ -94,13 +83,13 @@ def test_an_upgrade_is_made_backed_out_and_made_again(tracker_lab: Bench, tmp_pa
     prepared = done(bench.play("prepare", host, restore_point="run-preparation")).reports[host]
     assert prepared["verified"] is True
     assert prepared["readable"] is True
-    before = done(bench.play("restore_point", host)).reports[host]
+    before = done(bench.play("restore_point", host, **READ)).reports[host]
     assert before["restore_point"]["readable"] is True
     assert len(before["data"]["issues"]) == 60
     assert before["integrations"]["cost-sync"]["schedule"] == "stopped"
 
     done(bench.play("implement", host, target_version=NEW))
-    after = done(bench.play("verify", host, target_version=NEW)).reports[host]
+    after = done(bench.play("verify", host, target_version=NEW, **READ)).reports[host]
     assert after["version"] == NEW
     assert after["schema"]["version"] == 8
     assert after["data"] == before["data"]
@@ -109,7 +98,7 @@ def test_an_upgrade_is_made_backed_out_and_made_again(tracker_lab: Bench, tmp_pa
     assert accepted.returncode == 0, accepted.stdout
 
     done(bench.play("back_out", host))
-    old = done(bench.play("verify", host)).reports[host]
+    old = done(bench.play("verify", host, **READ)).reports[host]
     assert old["version"] == OLD
     assert old["schema"]["version"] == 5
     assert old["data"] == before["data"]
@@ -117,11 +106,109 @@ def test_an_upgrade_is_made_backed_out_and_made_again(tracker_lab: Bench, tmp_pa
     assert set(old["customisations"]) == {"schema.py", "html/issue.item.html"}
     accepted = accept(bench, OLD, host, directory=tmp_path)
     assert accepted.returncode == 0, accepted.stdout
-    assert accept(bench, NEW, host, directory=tmp_path).returncode == 1, "the suite must not accept the wrong release"
+    assert accept(bench, NEW, host, directory=tmp_path).returncode == 1, "the wrong release must not be accepted"
 
-    done(bench.play("restore_point", host, restore_point="run-window-again"))
-    done(bench.play("implement", host, restore_point="run-window-again", target_version=NEW))
+    again = {"restore_point": "run-window-again"}
+    done(bench.play("restore_point", host, **again))
+    done(bench.play("implement", host, target_version=NEW, **again))
     committed = done(bench.play("commit", host, target_version=NEW)).reports[host]
     assert committed["version"] == NEW
+    assert committed["integrations"]["cost-sync"]["schedule"] == "running"
     assert done(bench.play("readiness", host)).reports[host]["lock"] is None
-    print({name: [round(seconds, 1) for seconds in times] for name, times in bench.timings.items()})
+
+
+@pytest.mark.slow
+def test_a_migration_that_dies_half_way_is_backed_out(fresh_roundup: Bench) -> None:
+    """One host's own index makes its migration fail; both hosts of the environment come back whole."""
+    bench, hosts = fresh_roundup, ("prod1", "prod2")
+    done(bench.play("prepare", *hosts, restore_point="run-preparation"))
+    before = done(bench.play("restore_point", *hosts, **READ))
+    failed = bench.play("implement", *hosts, target_version=NEW, roundup_break="migrate")
+    assert not failed.ok
+    assert all("__fts" in failed.failures[host] for host in hosts), failed.failures
+    half = done(bench.play("discover", *hosts)).reports
+    for host in hosts:
+        assert half[host]["version"] is None, "the tracker must not answer after a failed migration"
+        assert half[host]["marker"]["phase"] == "implementing"
+        assert half[host]["lock"]["run"] == bench.run
+        assert half[host]["customisations"] != before.reports[host]["customisations"], "files were already brought on"
+
+    done(bench.play("back_out", *hosts))
+    after = done(bench.play("verify", *hosts, **READ)).reports
+    for host in hosts:
+        assert after[host]["version"] == OLD
+        assert after[host]["data"] == before.reports[host]["data"]
+    entered = {"title": "Entered after the back-out", "cost_centre": "4711"}
+    create_issue(bench, "prod1", entered)
+    done(bench.play("back_out", *hosts))
+    again = done(bench.play("verify", "prod1", **READ)).reports["prod1"]
+    assert len(again["data"]["issues"]) == 61, "a second back-out must not lose what was entered since the first"
+    done(bench.play("release", *hosts))
+
+
+@pytest.mark.slow
+def test_an_integration_left_behind_shows_in_acceptance_alone(fresh_roundup: Bench, tmp_path: Path) -> None:
+    """The upgrade succeeds, the client's integration does not; after the back-out it works again."""
+    bench, host = fresh_roundup, "training"
+    done(bench.play("prepare", host, restore_point="run-preparation"))
+    done(bench.play("restore_point", host))
+    done(bench.play("implement", host, target_version=NEW, roundup_break="integration"))
+    accepted = accept(bench, NEW, host, directory=tmp_path)
+    assert accepted.returncode == 1
+    assert "Required Header Missing" in accepted.stdout
+    assert "1 failed" in accepted.stdout
+    done(bench.play("back_out", host))
+    accepted = accept(bench, OLD, host, directory=tmp_path)
+    assert accepted.returncode == 0, accepted.stdout
+    done(bench.play("release", host))
+
+
+@pytest.mark.slow
+def test_a_baseline_is_built_from_productions_data(fresh_roundup: Bench) -> None:
+    """It holds what was entered in production, answers under its own address, and production is only read."""
+    bench = fresh_roundup
+    create_issue(bench, "prod1", {"title": "Only in production", "cost_centre": "5100"})
+    production = done(bench.play("verify", "prod1", **READ)).reports["prod1"]
+    built = bench.play("build", "baseline", sources=("prod1",), restore_point="run-baseline", **READ)
+    report = done(built).reports["baseline"]
+    assert report["version"] == OLD
+    assert report["data"] == production["data"]
+    assert report["restore_point"]["readable"] is True
+    assert report["integrations"]["cost-sync"]["schedule"] == "running"
+    assert not built.changed.get("prod1")
+    again = done(bench.play("verify", "prod1", **READ)).reports["prod1"]
+    assert again["data"] == production["data"]
+
+
+@pytest.mark.slow
+def test_a_second_run_is_refused_by_the_host(fresh_roundup: Bench) -> None:
+    """Neither take, nor begin, nor stand down: the first run's lock, marker and closed traffic stay as they are."""
+    bench, host = fresh_roundup, "training"
+    done(bench.play("restore_point", host))
+    refused = bench.play("restore_point", host, changeover_run="another.run.2")
+    assert not refused.ok
+    assert f"held by run {bench.run}" in refused.failures[host]
+    refused = bench.play("implement", host, changeover_run="another.run.2", target_version=NEW)
+    assert not refused.ok
+    assert f"held by run {bench.run}" in refused.failures[host]
+    done(bench.play("stand_down", host, changeover_run="another.run.2"))
+    kept = done(bench.play("readiness", host)).reports[host]
+    assert kept["lock"]["run"] == bench.run
+    assert kept["services"] == {"roundup": "stopped"}
+    freed = done(bench.play("stand_down", host)).reports[host]
+    assert freed["services"] == {"roundup": "running"}
+    refused = bench.play("implement", host, target_version=NEW)
+    assert "the host's lock is not taken" in refused.failures[host], "nothing is begun without the lock"
+
+
+def create_issue(bench: Bench, name: str, values: dict[str, str]) -> None:
+    """Work on a tracker as a user of the client's does, over REST."""
+    known = {host["name"]: host["variables"] for env in bench.estate["environments"] for host in env["hosts"]}[name]
+    url = f"http://{known['roundup_address']}:{known['roundup_port']}"
+    login = base64.b64encode(f"admin:{bench.secrets()['roundup_admin']}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "X-Requested-With": "test", "Origin": url}
+    body = urllib.parse.urlencode(values).encode()
+    request = urllib.request.Request(f"{url}/rest/data/issue", data=body, headers=headers, method="POST")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as answer:
+        assert answer.status == 201

@@ -98,7 +98,7 @@ def up(
     definition = _site(site)
     with _opened(root) as (account, place):
         before = _read(place, site)
-        lab = _make(definition, account, place, _port(definition, before, port), _artefacts(place, artefacts))
+        lab = _make(definition, account, place, _port(definition, before, port), _artefacts(place, before, artefacts))
         _start(lab)
         definition.seed(lab)
         estate.write(lab, definition)
@@ -212,9 +212,11 @@ def _port(site: Site, before: LabState | None, wanted: int | None) -> int:
     return hosts.choose_port(addresses, wanted)
 
 
-def _artefacts(root: Path, wanted: Path | None) -> Path:
+def _artefacts(root: Path, before: LabState | None, wanted: Path | None) -> Path:
+    """Where they were stays, unless another place is asked for."""
     named = os.environ.get("CHANGEOVER_LAB_ARTEFACTS")
-    return wanted or (Path(named) if named else root / "artefacts")
+    known = before.artefacts_path if before is not None else root / "artefacts"
+    return wanted or (Path(named) if named else known)
 
 
 def _postgres(account: Account, root: Path) -> Postgres:

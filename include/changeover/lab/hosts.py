@@ -156,10 +156,10 @@ def stop(stopping: Sequence[LabHost], *, limit: float = 15.0) -> None:
     """End the sshd of these hosts, the connections they hold, and every process that carries a host's mark."""
     listeners = [listener for listener in map(_listener, stopping) if listener]
     sessions = [child for listener in listeners for child in _children(listener)]
-    ending = [*listeners, *_marked(stopping), *sessions]
+    ending = [*listeners, *processes_of(stopping), *sessions]
     _signal(ending, signal.SIGTERM)
     _, alive = psutil.wait_procs(ending, timeout=limit)
-    late = [*alive, *_marked(stopping)]
+    late = [*alive, *processes_of(stopping)]
     _signal(late, signal.SIGKILL)
     psutil.wait_procs(late, timeout=limit)
 
@@ -178,7 +178,8 @@ def _listener(host: LabHost) -> psutil.Process | None:
     return None
 
 
-def _marked(owners: Sequence[LabHost]) -> list[psutil.Process]:
+def processes_of(owners: Sequence[LabHost]) -> list[psutil.Process]:
+    """Every process that carries the mark of one of these hosts: its services, and what was started over SSH."""
     marks = {str(host.root) for host in owners}
     found = []
     for process in psutil.process_iter():

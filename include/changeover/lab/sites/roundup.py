@@ -29,7 +29,7 @@ FAULTS = {
     "integration": "production's integration changes issues without the headers that the new release demands",
     "migrate": "production's database holds a table of the client's own where the new release wants its index",
 }
-SYNC_INTERVAL = 15
+SYNC_INTERVAL = 30
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,14 @@ def main(verb, directory, run, services="[]"):
             os.replace(path + ".new", path)
     if verb == "forget" and mine:
         os.unlink(path)
-    print(json.dumps({"changed": (verb == "remember" and known is None) or (verb == "forget" and mine), "services": known["services"] if mine else []}))
+    print(
+        json.dumps(
+            {
+                "changed": (verb == "remember" and known is None) or (verb == "forget" and mine),
+                "services": known["services"] if mine else [],
+            }
+        )
+    )
 
 
 main(*sys.argv[1:])

@@ -79,7 +79,9 @@ def before(about):
         raise SystemExit("The client's own parts are not ported: %s" % "; ".join(faults))
     with contextlib.suppress(FileNotFoundError):  # the try begins: what was restored before it is history
         os.unlink(os.path.join(about["app_root"], "backed_out.json"))
-    old, new = (os.path.join(about[name], "share", "roundup", "templates", about["template"]) for name in ("old", "new"))
+    old, new = (
+        os.path.join(about[name], "share", "roundup", "templates", about["template"]) for name in ("old", "new")
+    )
     changed = allow_registration(tracker) + refresh(tracker, old, new)
     return {"changed": bool(changed), "files": changed}
 

@@ -29,7 +29,9 @@ def platform_fault():
     options = [row[0] for row in sqlite3.connect(":memory:").execute("pragma compile_options")]
     if "ENABLE_FTS5" in options:
         return ""
-    return "Roundup needs an SQLite with FTS5 (since 2.2); this host's Python has %s without it" % sqlite3.sqlite_version
+    return (
+        "Roundup needs an SQLite with FTS5 (since 2.2); this host's Python has %s without it" % sqlite3.sqlite_version
+    )
 
 
 def build(about):
@@ -54,7 +56,9 @@ def build(about):
 def run(command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SystemExit("%s ended with code %d: %s" % (command[0], done.returncode, (done.stderr or done.stdout)[-1500:]))
+        raise SystemExit(
+            "%s ended with code %d: %s" % (command[0], done.returncode, (done.stderr or done.stdout)[-1500:])
+        )
 
 
 def main(verb, text):

@@ -12,7 +12,12 @@ import sys
 import urllib.request
 
 SETTINGS = {
-    "main": ("instant_registration", "html_version", "email_registration_confirmation", "password_pbkdf2_default_rounds"),
+    "main": (
+        "instant_registration",
+        "html_version",
+        "email_registration_confirmation",
+        "password_pbkdf2_default_rounds",
+    ),
     "tracker": ("name", "language", "timezone"),
     "web": ("enable_rest", "enable_xmlrpc", "migrate_passwords", "login_attempts_min"),
 }
@@ -52,7 +57,7 @@ def running_version(site):
 
 def installed_version(release):
     found = glob.glob(os.path.join(release, "lib/python*/site-packages/roundup-*.dist-info"))
-    return os.path.basename(found[0])[len("roundup-"):-len(".dist-info")] if found else None
+    return os.path.basename(found[0])[len("roundup-") : -len(".dist-info")] if found else None
 
 
 def connect(site):
@@ -77,7 +82,11 @@ def customisations(site, release):
     paths = ["schema.py", "interfaces.py"]
     for part in STOCK_PARTS:
         for directory, _, names in os.walk(os.path.join(site["tracker"], part)):
-            paths += [os.path.relpath(os.path.join(directory, name), site["tracker"]) for name in names if not name.endswith(".pyc")]
+            paths += [
+                os.path.relpath(os.path.join(directory, name), site["tracker"])
+                for name in names
+                if not name.endswith(".pyc")
+            ]
     found = {}
     for path in sorted(paths):
         own, original = os.path.join(site["tracker"], path), os.path.join(stock, path)

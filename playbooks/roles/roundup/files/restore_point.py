@@ -65,7 +65,9 @@ def copy_tracker(source, target):
 
 def counts(tracker):
     """Rows of the tables that matter; fails when SQLite finds the file damaged."""
-    with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % os.path.join(tracker, DATABASE), uri=True)) as connection:
+    with contextlib.closing(
+        sqlite3.connect("file:%s?mode=ro" % os.path.join(tracker, DATABASE), uri=True)
+    ) as connection:
         state = connection.execute("pragma integrity_check").fetchone()[0]
         if state != "ok":
             raise SystemExit("the database copy is damaged: %s" % state)
@@ -105,7 +107,9 @@ def take(about):
         fault = damage(point)
         if fault:
             shutil.rmtree(part)
-            raise SystemExit("the restore point %s exists and is not whole (%s); it is never overwritten" % (about["label"], fault))
+            raise SystemExit(
+                "the restore point %s exists and is not whole (%s); it is never overwritten" % (about["label"], fault)
+            )
         current = manifest(os.path.join(part, "tracker")) == manifest(os.path.join(point, "tracker"))
         shutil.rmtree(part)
         return dict(described(about), changed=False, current=current)
@@ -133,7 +137,9 @@ def drill(about):
         shutil.copytree(os.path.join(point, "tracker"), scratch, symlinks=True)
         found = counts(scratch)
         if found != known["canary"]:
-            raise SystemExit("the restored copy holds %s, the restore point was taken with %s" % (found, known["canary"]))
+            raise SystemExit(
+                "the restored copy holds %s, the restore point was taken with %s" % (found, known["canary"])
+            )
         read_by_release(os.path.join(about["app_root"], known["release"]), scratch, found["user"])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -143,7 +149,11 @@ def drill(about):
 def read_by_release(release, tracker, users):
     program = [os.path.join(release, "bin", part) for part in ("python", "roundup-admin")]
     done = subprocess.run(
-        [*program, "-i", tracker, "-c", "list", "user", "id"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [*program, "-i", tracker, "-c", "list", "user", "id"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     listed = [name for name in done.stdout.strip().split(",") if name]
     if done.returncode != 0 or not 0 < len(listed) <= users:
@@ -191,7 +201,9 @@ def export(about):
     try:
         os.makedirs(directory, mode=0o700)
         copy_tracker(about["tracker"], os.path.join(directory, "tracker"))
-        with contextlib.closing(os.fdopen(os.open(about["archive"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")) as stream:
+        with contextlib.closing(
+            os.fdopen(os.open(about["archive"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        ) as stream:
             with tarfile.open(fileobj=stream, mode="w:gz") as archive:
                 archive.add(os.path.join(directory, "tracker"), arcname="tracker")
     finally:
