@@ -40,6 +40,9 @@ BASE_MODULES = (
     "airflow.cli.commands.api_server_command",
     "airflow.api_fastapi.app",
 )
+API_SERVERS = ("api-server", "execution-api")
+PATIENCE = 5.0
+"""Seconds a component has to end by itself. Work on hosts is detached: a task killed here is only its watcher."""
 QUICK_DEATH = 10.0
 MOST_QUICK_DEATHS = 3
 PR_SET_PDEATHSIG = 1
@@ -134,13 +137,15 @@ class Keeper:
         self.quick_deaths[name] = self.quick_deaths.get(name, 0) + 1 if quick else 0
 
     def _end_all(self) -> None:
-        for pid in self.pids:
-            os.kill(pid, signal.SIGTERM)
-        for pid, name in self.pids.items():
-            end_session(pid, patience=10.0)
-            os.waitpid(pid, 0)
-            PidFile(self.home, name).remove()
-        self.pids.clear()
+        """The API servers last: a task that is about to end has to tell them."""
+        last = {pid for pid, name in self.pids.items() if name in API_SERVERS}
+        for group in (set(self.pids) - last, last):
+            for pid in group:
+                os.kill(pid, signal.SIGTERM)
+            for pid in group:
+                end_session(pid, patience=PATIENCE)
+                os.waitpid(pid, 0)
+                PidFile(self.home, self.pids.pop(pid)).remove()
 
 
 def _note(text: str) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,35 +19,16 @@ def prepare(settings: Settings, *, secrets: Mapping[str, Mapping[str, Any]] | No
     settings.home.mkdir(parents=True, exist_ok=True)
     ledger_sql.migrate(settings.ledger_url)
     cmdb_sql.migrate(settings.cmdb_url)
-    migrate_airflow(settings)
+    migrate_airflow()
     if secrets:
         store_connections(secrets)
 
 
-def migrate_airflow(settings: Settings) -> None:
-    """Bring Airflow's database to the installed version; a new SQLite file is copied from one made before."""
-    from airflow import __version__ as version
-    from airflow.configuration import conf
+def migrate_airflow() -> None:
+    """Bring Airflow's database to the installed version."""
+    from airflow.utils import db
 
-    url = conf.get_mandatory_value("database", "sql_alchemy_conn")
-    if not url.startswith("sqlite:///"):
-        _migrate()
-        return
-    database = Path(url.removeprefix("sqlite:///"))
-    template = settings.project / ".changeover" / "cache" / f"airflow-{version}.db"
-    seal = database.with_suffix(".schema")  # which version this file was brought to
-    if database.exists() and seal.exists() and seal.read_text() == version:
-        return
-    if not database.exists() and template.exists():
-        _copy_sqlite(template, database)
-    else:
-        existed = database.exists()
-        _migrate()
-        if not existed:
-            with contextlib.suppress(OSError, sqlite3.Error):  # only a saving for the next new database
-                template.parent.mkdir(parents=True, exist_ok=True)
-                _copy_sqlite(database, template)
-    seal.write_text(version)
+    db.initdb()
 
 
 def store_connections(secrets: Mapping[str, Mapping[str, Any]]) -> None:
@@ -63,25 +41,6 @@ def store_connections(secrets: Mapping[str, Mapping[str, Any]]) -> None:
         session.execute(delete(Connection).where(Connection.conn_id.in_(list(secrets))))
         for name, fields in secrets.items():
             session.add(Connection(conn_id=name, **fields))
-
-
-def _migrate() -> None:
-    from airflow.utils import db
-
-    db.initdb()
-
-
-def _copy_sqlite(source: Path, target: Path) -> None:
-    """A consistent copy that appears whole or not at all; by SQLite, since a journal may lie beside the file."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-    os.close(handle)
-    with (
-        contextlib.closing(sqlite3.connect(source)) as old,
-        contextlib.closing(sqlite3.connect(name)) as new,
-    ):
-        old.backup(new)
-        new.execute("PRAGMA journal_mode=WAL")
-    Path(name).replace(target)
 
 
 def main() -> int:
