@@ -142,8 +142,9 @@ class Keeper:
         for group in (set(self.pids) - last, last):
             for pid in group:
                 os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + PATIENCE
             for pid in group:
-                end_session(pid, patience=PATIENCE)
+                end_session(pid, patience=max(0.0, deadline - time.monotonic()))
                 os.waitpid(pid, 0)
                 PidFile(self.home, self.pids.pop(pid)).remove()
 
