@@ -281,7 +281,7 @@ def raise_with_code(exc: Exception) -> NoReturn:
 
 def told(exc: Exception) -> str:
     """What happened, where, and who does what next."""
-    from changeover.errors import ChangeoverError, PlanError
+    from changeover.errors import ChangeoverError
 
     if not isinstance(exc, ChangeoverError):
         what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
@@ -289,11 +289,10 @@ def told(exc: Exception) -> str:
             f"changeover: unexpected: {what}\n"
             "  next: run it again with --debug to see where, and report it with that traceback"
         )
-    faults = exc.faults if isinstance(exc, PlanError) else ()
+    what = exc.what.replace("\n", "\n  ")  # the faults of a document, one a line
     return "\n".join(
         [
-            f"changeover: {exc.what}",
-            *(f"  {fault}" for fault in faults),
+            f"changeover: {what}",
             *([f"  where: {exc.where}"] if exc.where else []),
             *([f"  next: {exc.then}"] if exc.then else []),
         ]

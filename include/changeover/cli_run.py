@@ -182,7 +182,6 @@ def serve(*, port: int) -> int:
     from changeover.orchestration.serve import wait_ready
 
     settings = wiring.load_settings()
-    wiring.bring_up_to_date(settings)
     server = start_airflow(settings, people=_people(settings), port=port)
     try:
         wait_ready(server)

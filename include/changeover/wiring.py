@@ -115,12 +115,3 @@ def shelf(settings: Settings) -> DiskShelf:
 def is_made(url: str) -> bool:
     """Whether the database was ever made; of a server only it can tell, by answering."""
     return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
-
-
-def bring_up_to_date(settings: Settings) -> None:
-    """Make the ledger and the CMDB, or bring them to the newest revision; harmless when they are."""
-    from changeover.adapters import cmdb_sql, ledger_sql
-
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ledger_sql.migrate(settings.ledger_url)
-    cmdb_sql.migrate(settings.cmdb_url)

@@ -68,19 +68,24 @@ def read_bytes(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as exc:
         raise UnusableFileError(_reason(path, exc)) from exc
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableFileError("is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise UnusableFileError(
-                f"has {status.st_size / 1024 / 1024:.1f} MiB; a document of this kind has a few KiB, "
-                f"at most {MAX_BYTES // 1024} KiB are read"
-            )
-        try:
-            return file.read(MAX_BYTES + 1) or b""
-        except OSError as exc:
-            raise UnusableFileError(_reason(path, exc)) from exc
+    try:
+        _check_kind(os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise UnusableFileError(_reason(path, exc)) from exc
+    finally:
+        os.close(descriptor)
+
+
+def _check_kind(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableFileError("is not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise UnusableFileError(
+            f"has {status.st_size / 1024 / 1024:.1f} MiB; a document of this kind has a few KiB, "
+            f"at most {MAX_BYTES // 1024} KiB are read"
+        )
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -157,7 +157,10 @@ class _Reader:
         except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
             problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "unreadable text"
-            document.fault(mark.line + 1 if mark else 0, (), f"cannot be read as YAML from here on: {problem}")
+            last = max(1, len(text.splitlines()))
+            document.fault(
+                min(mark.line + 1, last) if mark else 0, (), f"cannot be read as YAML from here on: {problem}"
+            )
             return
         if self.documents == 0 or (document.data is None and not document.faults):
             document.fault(1, (), "is empty")

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from changeover.domain.estate import Document, Name, Person
 from changeover.domain.window import Day, Duration, Span, Window
@@ -16,6 +16,14 @@ __all__ = [
     "Approval", "Duration", "Environment", "Expected", "Hypercare", "Line", "Mode", "Plan", "StatementOfWork",
     "Support", "Trigger", "VersionText", "cross_faults",
 ]  # fmt: skip
+
+
+def _number(value: Any) -> Any:
+    """Python takes `True` for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number")  # noqa: TRY004 -- pydantic listens to ValueError
+    return value
+
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~:_-]*$", max_length=60)]
 """An exact version as the vendor writes it; it begins with a digit, so neither `latest` nor `v4.3.1` is one."""
@@ -133,7 +141,7 @@ class Environment(Document):
 class Plan(Document):
     """`include/plans/<client>/<upgrade>.yaml`."""
 
-    schema_version: Literal[1]
+    schema_version: Annotated[Literal[1], BeforeValidator(_number)]
     """Version of this format."""
     client: Name
     """Client, as the directory is named and as the CMDB knows it."""
