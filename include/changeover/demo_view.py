@@ -44,8 +44,8 @@ _COLOURS = {"good": "green", "bad": "red"}
 class DemoView:
     """Writes lines that stay, and on a terminal one line of what happens now."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
         # The bootstrap turns into this program: the process is as old as the command, installation included.
         self._began = min(time.time(), psutil.Process(os.getpid()).create_time())
         self._prepared_at = time.time()
