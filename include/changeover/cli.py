@@ -55,9 +55,11 @@ class FaultName(StrEnum):
 
 
 class Ring(StrEnum):
-    """How much is tested."""
+    """How much is tested; the same as `testing.rings.RINGS`."""
 
+    LINT = "lint"
     QUICK = "quick"
+    DEFAULT = "default"
     ALL = "all"
 
 
@@ -91,6 +93,10 @@ def main_options(
 @app.command()
 def demo(
     fault: Annotated[FaultName | None, typer.Option(help="Make this fault in the lab, and see it handled.")] = None,
+    *,
+    keep: Annotated[
+        bool | None, typer.Option("--keep/--no-keep", help="Leave the pages up until Ctrl-C; by default on a terminal.")
+    ] = None,
 ) -> None:
     """Upgrade a real application in the lab.
 
@@ -98,12 +104,14 @@ def demo(
     """
     from changeover.demo import demo as play
 
-    raise typer.Exit(play(fault=str(fault) if fault else None))
+    raise typer.Exit(play(fault=str(fault) if fault else None, keep=keep))
 
 
 @app.command("test")
 def run_tests(
-    ring: Annotated[Ring, typer.Argument(help="quick: what a developer waits for; all: everything.")] = Ring.QUICK,
+    ring: Annotated[
+        Ring, typer.Argument(help="lint; quick: what a developer waits for; default: what CI runs; all: everything.")
+    ] = Ring.DEFAULT,
 ) -> None:
     """Run Changeover's tests and checks."""
     from changeover.testing.runner import run as run_ring
@@ -114,11 +122,18 @@ def run_tests(
 @app.command()
 def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+    site: Annotated[
+        list[SiteName] | None, typer.Option("--lab", help="Start this site of the lab as well; may be repeated.")
+    ] = None,
 ) -> None:
-    """Start Airflow here, until Ctrl-C."""
+    """Start Airflow here, until Ctrl-C.
+
+    With every person whom a plan names as a login. With --lab, the site's estate is put into the CMDB and its keys into
+    Airflow's connections, so that its plan can be run.
+    """
     from changeover.cli_run import serve as start
 
-    raise typer.Exit(start(port=port))
+    raise typer.Exit(start(port=port, sites=tuple(map(str, site or ()))))
 
 
 @plan_app.command("check")

@@ -176,15 +176,21 @@ class _Teller:
                 typer.echo(f"waiting for {' or '.join(request.asked)}: {request.subject}")
 
 
-def serve(*, port: int) -> int:
+def serve(*, port: int, sites: tuple[str, ...]) -> int:
     """Until Ctrl-C, or until Airflow ends by itself."""
-    from changeover.orchestration.serve import start as start_airflow
-    from changeover.orchestration.serve import wait_ready
+    from changeover.orchestration import serve as airflow
+    from changeover.orchestration.introduce_site import logins
 
-    settings = wiring.load_settings()
-    server = start_airflow(settings, people=_people(settings), port=port)
+    settings = _serving(sites)
+    if server := airflow.running(settings):
+        raise ChangeoverError("Airflow runs here already", where=server.url, then="end that one first, or use it")
+    readings = wiring.shelf(settings).plans([settings.plans])
+    people = logins(reading.document for reading in readings if reading.document)
+    server = airflow.start(settings, people=people, port=port)
     try:
-        wait_ready(server)
+        airflow.wait_ready(server)
+        for site in sites:
+            _introduce(settings, server, site)
         typer.echo(f"Airflow: {server.url}   logins and passwords: {server.passwords_path}")
         typer.echo("Ctrl-C ends it; a run that is on its way goes on at the next start")
         while server.alive():
@@ -199,8 +205,22 @@ def serve(*, port: int) -> int:
     )
 
 
-def _people(settings: Settings) -> dict[str, str]:
-    """Everybody whom a plan names, with the rights they need: to answer, or to run as well."""
-    readings = wiring.shelf(settings).plans([settings.plans])
-    plans = [reading.document for reading in readings if reading.document]
-    return {person.id: "user" if person.side == "client" else "op" for plan in plans for person in plan.participants}
+def _serving(sites: tuple[str, ...]) -> Settings:
+    """The lab's upgrades are staged from the releases that the lab fetched."""
+    if not sites:
+        return wiring.load_settings()
+    from changeover.demo import demo_settings
+
+    return demo_settings()
+
+
+def _introduce(settings: Settings, server: AirflowServer, site: str) -> None:
+    from changeover import lab
+    from changeover.orchestration.introduce_site import import_estate, store_connections
+
+    typer.echo(f"starting the lab's site {site}", err=True)
+    state = lab.up(site)
+    import_estate(settings, state.estate_path)
+    with server.client() as client:
+        store_connections(client, state.secrets_path)
+    typer.echo(f"{site}: {', '.join(host.name for host in state.hosts)} are in the CMDB")

@@ -21,7 +21,7 @@ __all__ = [
 def _number(value: Any) -> Any:
     """Python takes `True` for 1."""
     if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is not a number")  # noqa: TRY004 -- pydantic listens to ValueError
+        raise ValueError(f"{str(value).lower()} is not a number")
     return value
 
 

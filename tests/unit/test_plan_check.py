@@ -1,0 +1,345 @@
+"""A plan against its surroundings: release record, role, suites, statement of work, calendar."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from changeover.adapters.release_files import load_release
+from changeover.adapters.role_files import load_role
+from changeover.adapters.shelf import DiskShelf
+from changeover.domain.lane import ENTRY_POINTS
+from changeover.errors import PlanError
+from changeover.settings import Settings, load
+from changeover.usecases.check_plans import CheckedPlan, CheckReport, check_plans
+from tests.support.content import RELEASE, make, meta, plan_with, put
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Settings:
+    return make(tmp_path)
+
+
+def check(content: Settings, now: datetime = NOW) -> CheckReport:
+    return check_plans([content.plans], DiskShelf(content), now=now)
+
+
+def told(content: Settings, now: datetime = NOW) -> list[str]:
+    """`line: path: message` of the one plan, places made short."""
+    (plan,) = check(content, now).plans
+    return [f"{f.line}: {f.path}: {f.message}".replace(f"{content.project}/", "") for f in plan.faults]
+
+
+def spoil(content: Settings, *changes: tuple[str, str]) -> None:
+    put(content.plans / "acme/app-2.yaml", plan_with(*changes))
+
+
+def test_a_complete_plan_is_in_order(content: Settings) -> None:
+    report = check(content)
+    assert told(content) == []
+    assert report.ok
+    assert len(report.plans[0].digest) == 64
+
+
+@pytest.mark.parametrize("name", ["nordwind/tryton-8.0", "lindgren/roundup-2.6"])
+def test_the_shipped_plans_are_in_order(name: str) -> None:
+    settings = load({})
+    (plan,) = check_plans([settings.plans / f"{name}.yaml"], DiskShelf(settings), now=datetime.now(UTC)).plans
+    assert [str(fault) for fault in plan.faults] == []
+
+
+def test_one_bad_plan_hides_no_other(content: Settings) -> None:
+    put(content.plans / "acme/bad.yaml", "a: [")
+    put(content.plans / "acme/worse.yaml", b"\xff\xfe")
+    report = check(content)
+    assert {Path(plan.file).name: plan.ok for plan in report.plans} == {
+        "app-2.yaml": True,
+        "bad.yaml": False,
+        "worse.yaml": False,
+    }
+    assert not report.ok
+
+
+def test_nothing_checked_is_not_in_order() -> None:
+    assert not CheckReport(()).ok
+
+
+def test_the_json_form(content: Settings) -> None:
+    spoil(content, ("name: training", "name: trainin"))
+    document = json.loads(json.dumps(check(content).as_json()))
+    assert document["schema_version"] == 1
+    assert document["ok"] is False
+    (plan,) = document["plans"]
+    assert set(plan) == {"file", "ok", "digest", "client", "upgrade", "faults", "notes"}
+    assert (plan["client"], plan["upgrade"]) == ("acme", "app-2")
+    assert plan["faults"] == [
+        {
+            "file": str(content.plans / "acme/app-2.yaml"),
+            "line": 26,
+            "path": "environments.1.name",
+            "message": "'trainin' is not covered by SOW-1, which covers baseline, training, production; "
+            "did you mean 'training'?",
+        }
+    ]
+
+
+# ---- release record
+
+
+def test_a_missing_release_record_is_told_with_those_that_exist(content: Settings) -> None:
+    spoil(content, ("release: app/1.10", "release: app/1.11"))
+    assert told(content) == [
+        "8: release: releases/app/1.11.yaml: there is no release record 'app/1.11'; known: app/1.10"
+    ]
+
+
+def test_faults_of_the_release_record_are_told_at_the_line_that_names_it(content: Settings) -> None:
+    put(content.releases / "app/1.10.yaml", RELEASE.replace('version: "1.10"', "version: 1.10"))
+    assert told(content) == [
+        (
+            "8: release: releases/app/1.10.yaml:4: version: 1.10 without quotes is a number, 1.1, to YAML; "
+            "text is meant here, write '1.10'"
+        )
+    ]
+
+
+def test_a_release_record_says_what_its_path_says(content: Settings) -> None:
+    put(content.releases / "app/1.10.yaml", RELEASE.replace('release: "1.10"', 'release: "1.9"'))
+    assert told(content) == ["8: release: releases/app/1.10.yaml:3: release: is '1.9', and the file is app/1.10.yaml"]
+
+
+def test_a_range_that_is_none_is_told(content: Settings) -> None:
+    put(content.releases / "app/1.10.yaml", RELEASE.replace(">=1.8,<1.10", "from 1.8"))
+    (fault,) = told(content)
+    assert fault.startswith("8: release: releases/app/1.10.yaml:7: supported_from.0: not a version range: ")
+
+
+VERSIONS = {
+    "downgrade": ('"1.9"', '"1.11"', "7: to_version: 1.10 is older than 1.11: a downgrade is never an upgrade"),
+    "far-away": (
+        '"1.9"',
+        '"1.2"',
+        "6: from_version: the vendor supports coming from >=1.8,<1.10, not from 1.2; Plan the stops on the way.",
+    ),
+    "other-target": (
+        '"1.10"\nrel',
+        '"1.10.1"\nrel',
+        "7: to_version: the plan wants 1.10.1, the release record describes 1.10",
+    ),
+    "no-scheme": (
+        '"1.9"',
+        '"4.3.1-SNAPSHOT"',
+        "6: from_version: '4.3.1-SNAPSHOT' is not a pep440 version; Write the exact version as the vendor does.",
+    ),
+    "same": ('"1.9"', '"1.10.0"', "7: to_version: already on 1.10: no upgrade is needed"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), VERSIONS.values(), ids=VERSIONS)
+def test_versions_are_judged_by_the_release_record(content: Settings, old: str, new: str, words: str) -> None:
+    spoil(content, (old, new))
+    assert words in told(content)
+
+
+def test_loading_a_release_record(content: Settings) -> None:
+    assert load_release("app/1.10", releases=content.releases).manual_steps[0].id == "reindex"
+    with pytest.raises(PlanError, match=r"there is no release record 'app/3'"):
+        load_release("app/3", releases=content.releases)
+
+
+# ---- role
+
+
+def role(content: Settings) -> Path:
+    return content.playbooks / "roles/app"
+
+
+def test_a_missing_role_is_told_with_those_that_exist(content: Settings) -> None:
+    spoil(content, ("application: app", "application: ap"))
+    assert told(content)[0] == "5: application: playbooks/roles/ap: there is no role for 'ap'; applications: app"
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_a_role_that_lacks_an_entry_point_is_told(content: Settings, name: str) -> None:
+    (role(content) / f"tasks/{name}.yml").unlink()
+    who = "baseline" if name == "build" else "baseline, training, production"
+    assert told(content) == [
+        (
+            f"5: application: the role 'app' does not offer '{name}' (tasks/{name}.yml is missing), needed by {who}; "
+            "complete the role, or say under not_applicable why it does not apply"
+        )
+    ]
+
+
+def test_an_entry_point_without_specified_arguments_is_told(content: Settings) -> None:
+    put(role(content) / "meta/argument_specs.yml", "argument_specs:\n  discover: {}\n")
+    assert len(told(content)) == len(ENTRY_POINTS) - 1
+    assert "meta/argument_specs.yml does not specify 'back_out'" in told(content)[0]
+
+
+def test_an_entry_point_that_is_not_described_is_told(content: Settings) -> None:
+    lines = [line for line in meta().splitlines() if not line.startswith("  stage:")]
+    put(role(content) / "meta/changeover.yml", "\n".join(lines))
+    assert "meta/changeover.yml does not describe 'stage'" in told(content)[0]
+
+
+def test_an_entry_point_may_be_left_out_where_the_plan_says_why(content: Settings) -> None:
+    (role(content) / "tasks/quiesce.yml").unlink()
+    reason = "    not_applicable: {quiesce: The service may go on}\n"
+    every = [("kind: any_time, reason: agreed}\n", "kind: any_time, reason: agreed}\n" + reason)]
+    spoil(content, *every, ("    sign_off: {by: [ann]}\n", "    sign_off: {by: [ann]}\n" + reason))
+    assert told(content) == []
+
+
+def test_one_environment_without_the_reason_still_needs_it(content: Settings) -> None:
+    (role(content) / "tasks/quiesce.yml").unlink()
+    reason = "    not_applicable: {quiesce: The service may go on}\n"
+    spoil(content, ("    sign_off: {by: [ann]}\n", "    sign_off: {by: [ann]}\n" + reason))
+    assert "needed by baseline, training;" in told(content)[0]
+
+
+def test_what_proves_and_undoes_always_applies(content: Settings) -> None:
+    spoil(content, ("    sign_off:", "    not_applicable: {back_out: No way back, qiesce: x}\n    sign_off:"))
+    assert told(content) == [
+        "37: environments.2.not_applicable.back_out: always applies: without it nothing can be proven or undone",
+        "37: environments.2.not_applicable.qiesce: is not an entry point; did you mean 'quiesce'?",
+    ]
+
+
+META = {
+    "other-application": (
+        "application: app",
+        "application: other",
+        "1: application: is 'other', and the role is 'app'",
+    ),
+    "no-back-out": (
+        ", back_out: Undo implement",
+        "",
+        "10: entry_points.implement: changes hosts and does not say how that is backed out",
+    ),
+    "unknown-entry": ("  verify:", "  verfy:", "11: entry_points.verfy: is not an entry point; known: "),
+    "unquoted-yes": (
+        "back_out: Undo stage}",
+        "back_out: Undo stage, reversible: yes}",
+        "6: entry_points.stage.reversible: yes without quotes is true to YAML",
+    ),
+    "scheme": ("version_scheme: pep440", "version_scheme: semver", "2: version_scheme: 'semver' is not pep440"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), META.values(), ids=META)
+def test_faults_of_the_roles_description_are_told(content: Settings, old: str, new: str, words: str) -> None:
+    assert old in meta()
+    put(role(content) / "meta/changeover.yml", meta().replace(old, new))
+    assert any(
+        fault.startswith(f"5: application: playbooks/roles/app/meta/changeover.yml:{words}") for fault in told(content)
+    )
+
+
+def test_a_role_without_description_is_told(content: Settings) -> None:
+    (role(content) / "meta/changeover.yml").unlink()
+    assert told(content) == ["5: application: playbooks/roles/app/meta/changeover.yml: does not exist"]
+
+
+def test_loading_a_role(content: Settings) -> None:
+    description = load_role("app", roles=content.playbooks / "roles")
+    assert description.entry_points["implement"].back_out == "Undo implement"
+    with pytest.raises(PlanError, match="there is no role for 'other'"):
+        load_role("other", roles=content.playbooks / "roles")
+
+
+# ---- suites, order, calendar
+
+
+def test_missing_suites_are_told(content: Settings) -> None:
+    (content.acceptance / "app/test_app.py").unlink()
+    (content.expectations / "app/data.yaml").unlink()
+    assert told(content) == [
+        "5: application: there is no acceptance suite: include/acceptance/app/test_*.py",
+        "5: application: there is no expectation suite: include/expectations/app/*.yaml",
+    ]
+
+
+DATES = {
+    "signed-later": (
+        "signed_on: 2026-10-02",
+        "signed_on: 2026-12-01",
+        "12: statement_of_work.signed_on: 2026-12-01 lies in the future; today is 2026-11-25",
+    ),
+    "asked-later": (
+        "dated: 2026-10-01",
+        "dated: 2026-12-01",
+        "9: trigger.dated: 2026-12-01 lies in the future; today is 2026-11-25",
+    ),
+    "window-after-order": (
+        "valid_until: 2027-03-31",
+        "valid_until: 2026-12-05",
+        "34: environments.2.window.on: 2026-12-05 to 2026-12-06 is not within SOW-1 (2026-11-01 to 2026-12-05)",
+    ),
+    "window-before-order": (
+        "valid_from: 2026-11-01",
+        "valid_from: 2026-12-06",
+        "34: environments.2.window.on: 2026-12-05 to 2026-12-06 is not within SOW-1 (2026-12-06 to 2027-03-31)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), DATES.values(), ids=DATES)
+def test_dates_are_held_against_the_order_and_today(content: Settings, old: str, new: str, words: str) -> None:
+    spoil(content, (old, new))
+    assert told(content) == [words]
+
+
+def test_a_window_is_over_at_its_closing_not_before(content: Settings) -> None:
+    """It closes at 04:00 in Berlin, which is 03:00 in UTC."""
+    assert told(content, datetime(2026, 12, 6, 2, 59, tzinfo=UTC)) == []
+    assert told(content, datetime(2026, 12, 6, 3, 0, tzinfo=UTC)) == [
+        "34: environments.2.window.on: lies in the past: the window closed at 2026-12-06 03:00Z"
+    ]
+
+
+def test_an_order_that_ended_is_told(content: Settings) -> None:
+    assert "15: statement_of_work.valid_until: SOW-1 ended on 2027-03-31; today is 2027-04-01" in told(
+        content, datetime(2027, 4, 1, tzinfo=UTC)
+    )
+
+
+def test_windows_follow_the_order_of_the_environments(content: Settings) -> None:
+    later = 'window: {kind: dated, zone: Europe/Berlin, on: 2026-12-12, start: "22:00", end: "23:00"}'
+    spoil(content, ("kind: training\n    window: {kind: any_time, reason: agreed}", f"kind: training\n    {later}"))
+    assert told(content) == [
+        (
+            "34: environments.2.window.on: production comes after training in this plan, "
+            "and its window is over before that one opens"
+        )
+    ]
+
+
+def test_a_doubled_hour_is_noted_and_is_no_fault(content: Settings) -> None:
+    spoil(
+        content,
+        ("on: 2026-12-05", "on: 2027-10-31"),
+        ('"22:00"', '"02:30"'),
+        ("valid_until: 2027-03-31", "valid_until: 2027-12-31"),
+    )
+    (plan,) = check(content).plans
+    assert plan.ok
+    assert [(note.line, note.path, note.message) for note in plan.notes] == [
+        (
+            35,
+            "environments.2.window.start",
+            (
+                "02:30 happens twice on 2027-10-31 in Europe/Berlin; "
+                "the first, 2027-10-31 00:30Z, is taken, not 2027-10-31 01:30Z"
+            ),
+        )
+    ]
+
+
+def test_a_checked_plan_without_faults_is_ok() -> None:
+    assert CheckedPlan("p.yaml", "", None, ()).ok
