@@ -169,8 +169,8 @@ PLAIN_WORDS = {
     "bad-name": (
         ("id: jo,", "id: Jo Day,"),
         (
-            "18: participants.0.id: 'Jo Day' is not a name: lower-case letters, digits, '.', '-' and '_', beginning with "
-            "a letter or digit, at most 63"
+            "18: participants.0.id: 'Jo Day' is not a name: lower-case letters, digits, '.', '-' and '_', beginning "
+            "with a letter or digit, at most 63"
         ),
     ),
     "empty-list": (("by: [ann], wait", "by: [], wait"), "20: approval.by: needs at least 1 entries"),

@@ -105,9 +105,9 @@ class Expected(Document):
 
     modules: tuple[Name, ...] = ()
     """Modules of the vendor's that are active."""
-    customisations: tuple[Name, ...] = ()
-    """The client's own modules or changes."""
-    integrations: tuple[Name, ...] = ()
+    customisations: tuple[Line, ...] = ()
+    """The client's own modules or changes, as the role's `discover` names them."""
+    integrations: tuple[Line, ...] = ()
     """Systems of the client's that speak with the application."""
     settings: Mapping[str, str] = Field(default_factory=dict)
     """Setting (`section.key`) → value that differs from the vendor's default."""
