@@ -104,7 +104,7 @@ def test_the_lab_comes_back_after_a_kill_and_a_stop(bench: Bench) -> None:
 def test_a_reset_takes_back_everything(bench: Bench) -> None:
     """Whatever was done to a host, a reset brings back the seeded old release."""
     host = bench.state.host("training")
-    spoil = f"rm -rf {host.app}/tracker {host.home}/cost-sync; echo x > {host.state}/lock.json; echo x > {host.app}/left-over"
+    spoil = f"rm -rf {host.app}/tracker {host.home}/cost-sync; touch {host.state}/lock.json {host.app}/left-over"
     assert login(bench.state, "training", spoil).returncode == 0
     lab.reset("roundup", root=bench.state.root)
     assert sorted(path.name for path in host.app.iterdir()) == ["bin", "current", "releases", "tracker"]

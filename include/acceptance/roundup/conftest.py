@@ -1,6 +1,6 @@
 """What every acceptance test of a tracker needs: the host over SSH (testinfra's `host`), its variables, and a login.
 
-The executor names a JSON file in CHANGEOVER_ACCEPTANCE: {"environment", "hosts": {name: {address, port, user, variables,
+The product names a JSON file in CHANGEOVER_ACCEPTANCE: {"environment", "hosts": {name: {address, port, user, variables,
 target_version}}}, and gives secrets as CHANGEOVER_SECRET_<NAME>.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ class Tracker:
 
     def get(self, path: str, *, login: bool = True) -> tuple[int, dict[str, str], str]:
         """Status, headers and text of a page; HTTP errors are answers too."""
-        request = urllib.request.Request(self.url + path, headers=_login() if login else {})
+        # The address is on record in the CMDB.
+        request = urllib.request.Request(self.url + path, headers=_login() if login else {})  # noqa: S310
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:
@@ -63,7 +65,7 @@ def tracker(host: Any, planned: dict[str, Any]) -> Tracker:
 
 
 def _name(host: Any, planned: dict[str, Any]) -> str:
-    """testinfra knows a host by how it is reached; the plan knows it by its name."""
+    """The name of a host in the plan; testinfra knows it by how it is reached."""
     backend = host.backend
     reached = getattr(backend, "host", None)
     for name, about in planned.items():

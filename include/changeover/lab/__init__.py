@@ -78,7 +78,8 @@ def default_root() -> Path:
     if named := os.environ.get("CHANGEOVER_LAB"):
         return Path(named)
     account = Account.current(Path("/"))
-    return Path(f"/var/tmp/changeover-{account.uid}-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]}")
+    digest = hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]
+    return Path(f"/var/tmp/changeover-{account.uid}-{digest}")  # noqa: S108 - its owner is checked before it is used
 
 
 def up(

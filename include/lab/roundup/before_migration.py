@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""The client's program that runs on a host just before its tracker is migrated. Usage: before_migration.py TRACKER_HOME.
+"""The client's program that runs on a host just before its tracker is migrated.
+
+Usage: before_migration.py TRACKER_HOME.
 
 For tests of failing upgrades it makes real faults, named by the plan's variables:
   ROUNDUP_IMPLEMENT_PAUSE=N  waits N seconds, so that something can be killed while the upgrade is in progress
-  ROUNDUP_BREAK=migrate      leaves a table of the client's own in the tracker's database under the name that the new release
-                             wants for its full-text index: the migration dies half way, with files already brought forward
+  ROUNDUP_BREAK=migrate      leaves a table of the client's own in the tracker's database under the name that the new
+                             release wants for its full-text index: the migration dies half way, with files already
+                             brought forward
   ROUNDUP_BREAK=integration  takes the client's integration back to the version that changes issues without the headers
                              which the new release demands: the upgrade succeeds, the integration does not
 """
@@ -14,21 +17,20 @@ import os
 import sqlite3
 import sys
 import time
+from pathlib import Path
 
 
 def own_index(tracker):
-    with sqlite3.connect(os.path.join(tracker, "db", "db")) as connection:
+    with sqlite3.connect(Path(tracker, "db/db")) as connection:
         connection.execute("create table if not exists __fts (word text, issue integer)")
 
 
 def old_integration():
-    path = os.path.join(os.environ["HOME"], "cost-sync", "settings.json")
-    with open(path, encoding="utf-8") as stream:
-        settings = json.load(stream)
-    settings["headers"] = {}
-    with open(path + ".new", "w", encoding="utf-8") as stream:
-        json.dump(settings, stream, indent=1)
-    os.replace(path + ".new", path)
+    path = Path(os.environ["HOME"], "cost-sync/settings.json")
+    settings = {**json.loads(path.read_text(encoding="utf-8")), "headers": {}}
+    fresh = path.with_name("settings.json.new")
+    fresh.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    fresh.replace(path)
 
 
 def main(tracker):
@@ -39,7 +41,7 @@ def main(tracker):
     elif fault == "integration":
         old_integration()
     elif fault:
-        raise SystemExit("ROUNDUP_BREAK=%s is not a fault this program can make" % fault)
+        raise SystemExit(f"ROUNDUP_BREAK={fault} is not a fault this program can make")
 
 
 main(*sys.argv[1:])

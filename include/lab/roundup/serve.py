@@ -1,7 +1,7 @@
 """The client's own server of the tracker: Roundup's WSGI handler behind the standard library's server.
 
-Usage: serve.py TRACKER_HOME ADDRESS PORT, with the Python of the release to serve. (The roundup-server that comes with 2.0.0
-does not start on Python 3.9 and newer.)
+Usage: serve.py TRACKER_HOME ADDRESS PORT, with the Python of the release to serve. (The roundup-server that comes with
+2.0.0 does not start on Python 3.9 and newer.)
 """
 
 import sys
@@ -25,11 +25,13 @@ class Handler(WSGIRequestHandler):
 
 
 # Every answer says which release gave it: read from the code that runs, not from what is installed.
-ServerHandler.server_software = "Roundup/%s" % __version__
+ServerHandler.server_software = f"Roundup/{__version__}"
 
 
 def main(tracker, address, port):
-    with make_server(address, int(port), RequestDispatcher(tracker), server_class=Server, handler_class=Handler) as server:
+    with make_server(
+        address, int(port), RequestDispatcher(tracker), server_class=Server, handler_class=Handler
+    ) as server:
         server.serve_forever()
 
 

@@ -14,8 +14,8 @@ name: changeover_secret
 short_description: A secret of this execution, by name
 description:
   - Asks the execution's Unix socket, whose path is in the environment variable CHANGEOVER_SECRETS.
-  - One line of JSON goes out (name), one comes back (value, or error). The value lives in memory alone, so a task that uses
-    it must set C(no_log=true).
+  - One line of JSON goes out (name), one comes back (value, or error). The value lives in memory alone, so a task that
+    uses it must set C(no_log=true).
 options:
   _terms:
     description: Names of secrets.
@@ -47,7 +47,9 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         path = os.environ.get("CHANGEOVER_SECRETS")
         if not path:
-            raise AnsibleLookupError("CHANGEOVER_SECRETS is not set: this playbook was not started by an execution that holds secrets")
+            raise AnsibleLookupError(
+                "CHANGEOVER_SECRETS is not set: no execution that holds secrets started this playbook"
+            )
         return [_ask(path, str(term)) for term in terms]
 
 

@@ -7,24 +7,24 @@ import datetime
 import json
 import os
 import sys
+from pathlib import Path
 
 
 def read(path):
     try:
-        with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 
 
-def stage(directory, name, record):
+def stage(path, record):
     """Write the record beside its final place and on to the disk: a marker counts only when it survives a power cut."""
-    path = os.path.join(directory, ".%s.%d" % (name, os.getpid()))
-    with open(path, "w", encoding="utf-8") as stream:
+    staged = path.with_name(".%s.%d" % (path.name, os.getpid()))
+    with staged.open("w", encoding="utf-8") as stream:
         json.dump(record, stream, sort_keys=True)
         stream.flush()
         os.fsync(stream.fileno())
-    return path
+    return staged
 
 
 def settle(directory):
@@ -38,28 +38,27 @@ def held_by(lock):
 
 
 def take(directory, lock_path, record, now):
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    staged = stage(directory, "lock.json", dict(record, taken_at=now))
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staged = stage(lock_path, dict(record, taken_at=now))
     try:
         os.link(staged, lock_path)  # atomic, and never over an existing lock
-        settle(directory)
-        return {"changed": True, "lock": read(lock_path)}
     except FileExistsError:
         lock = read(lock_path)
-        if lock["run"] != record["run"]:
-            raise SystemExit("This host is locked: %s. That run, or a person who knows it is dead, releases it." % held_by(lock))
-        return {"changed": False, "lock": lock}
+        if lock["run"] == record["run"]:
+            return {"changed": False, "lock": lock}
+        held = "This host is locked: %s. That run, or a person who knows it is dead, releases it." % held_by(lock)
+        raise SystemExit(held) from None
     finally:
-        os.unlink(staged)
+        staged.unlink()
+    settle(directory)
+    return {"changed": True, "lock": read(lock_path)}
 
 
 def release(directory, lock_path, record):
     lock = read(lock_path)
-    if lock is None:
-        return {"changed": False, "lock": None}
-    if lock["run"] != record["run"]:  # never another run's: say whose it is, and leave it
+    if lock is None or lock["run"] != record["run"]:  # never another run's: say whose it is, and leave it
         return {"changed": False, "lock": lock}
-    os.unlink(lock_path)
+    lock_path.unlink()
     settle(directory)
     return {"changed": True, "lock": None}
 
@@ -67,17 +66,17 @@ def release(directory, lock_path, record):
 def mark(directory, lock_path, marker_path, record, now):
     lock = read(lock_path)
     if lock is None or lock["run"] != record["run"]:
-        raise SystemExit(
-            "Nothing may be changed here by run %s: the host's lock is %s." % (record["run"], held_by(lock) if lock else "not taken")
-        )
-    os.replace(stage(directory, "marker.json", dict(record, at=now)), marker_path)
+        state = held_by(lock) if lock else "not taken"
+        raise SystemExit("Nothing may be changed here by run %s: the host's lock is %s." % (record["run"], state))
+    stage(marker_path, dict(record, at=now)).replace(marker_path)
     settle(directory)
-    return {"changed": True, "lock": lock, "marker": read(marker_path)}
+    return {"changed": True, "lock": lock}
 
 
-def main(verb, directory, text="{}"):
+def main(verb, place, text="{}"):
     record, now = json.loads(text), datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    lock_path, marker_path = os.path.join(directory, "lock.json"), os.path.join(directory, "marker.json")
+    directory = Path(place)
+    lock_path, marker_path = directory / "lock.json", directory / "marker.json"
     if verb == "take":
         answer = take(directory, lock_path, record, now)
     elif verb == "release":

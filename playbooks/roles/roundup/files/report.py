@@ -1,8 +1,7 @@
-"""What runs on this host, and (for `verify`) its business data. Reads only. Usage: report.py SITE as JSON; answers JSON."""
+"""What runs on this host, and (for `verify`) its business data; reads only. Usage: report.py SITE, JSON in and out."""
 
 import configparser
 import contextlib
-import glob
 import hashlib
 import json
 import os
@@ -10,14 +9,10 @@ import re
 import sqlite3
 import sys
 import urllib.request
+from pathlib import Path
 
 SETTINGS = {
-    "main": (
-        "instant_registration",
-        "html_version",
-        "email_registration_confirmation",
-        "password_pbkdf2_default_rounds",
-    ),
+    "main": ("instant_registration", "html_version", "password_pbkdf2_default_rounds"),
     "tracker": ("name", "language", "timezone"),
     "web": ("enable_rest", "enable_xmlrpc", "migrate_passwords", "login_attempts_min"),
 }
@@ -27,42 +22,38 @@ STAMP = re.compile(rb"^(#SHA: \w+|<!-- SHA: \w+ -->|/\* SHA: \w+ \*/)\n?\Z", re.
 
 
 def digest(path):
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def body_digest(path):
-    with open(path, "rb") as stream:
-        return hashlib.sha256(STAMP.sub(b"", stream.read())).hexdigest()
+    return hashlib.sha256(STAMP.sub(b"", path.read_bytes())).hexdigest()
 
 
 def size(path):
     total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # a session file may go while it is counted
-                total += os.lstat(os.path.join(directory, name)).st_size
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a session file may go while it is counted
+            total += file.lstat().st_size if not file.is_dir() else 0
     return total
 
 
 def running_version(site):
     """Said by the code that answers: the site's server names its release in every answer."""
     url = "http://%(address)s:%(port)s/@@file/style.css" % site
-    with contextlib.suppress(OSError):
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
-            named = re.fullmatch(r"Roundup/(\S+)", answer.headers.get("Server", ""))
-            return named and named.group(1)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with contextlib.suppress(OSError), opener.open(url, timeout=10) as answer:
+        named = re.fullmatch(r"Roundup/(\S+)", answer.headers.get("Server", ""))
+        return named and named.group(1)
     return None
 
 
 def installed_version(release):
-    found = glob.glob(os.path.join(release, "lib/python*/site-packages/roundup-*.dist-info"))
-    return os.path.basename(found[0])[len("roundup-") : -len(".dist-info")] if found else None
+    found = list(release.glob("lib/python*/site-packages/roundup-*.dist-info"))
+    return found[0].name[len("roundup-") : -len(".dist-info")] if found else None
 
 
-def connect(site):
-    path = os.path.join(site["tracker"], "db", "db")
-    connection = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=30)
+def connect(database):
+    connection = sqlite3.connect("file:%s?mode=ro" % database, uri=True, timeout=30)
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -76,27 +67,19 @@ def schema(connection):
     return {"version": int(version.group(1)) if version else None, "classes": classes}
 
 
-def customisations(site, release):
+def customisations(tracker, stock):
     """Files of the tracker that the release's own template does not have in this form: the client's."""
-    stock = os.path.join(release, "share", "roundup", "templates", site["template"])
-    paths = ["schema.py", "interfaces.py"]
-    for part in STOCK_PARTS:
-        for directory, _, names in os.walk(os.path.join(site["tracker"], part)):
-            paths += [
-                os.path.relpath(os.path.join(directory, name), site["tracker"])
-                for name in names
-                if not name.endswith(".pyc")
-            ]
+    own = [tracker / "schema.py", tracker / "interfaces.py"]
+    own += [file for part in STOCK_PARTS for file in (tracker / part).rglob("*") if file.suffix != ".pyc"]
     found = {}
-    for path in sorted(paths):
-        own, original = os.path.join(site["tracker"], path), os.path.join(stock, path)
-        if os.path.exists(own) and not (os.path.exists(original) and body_digest(original) == body_digest(own)):
-            found[path] = {"version": "", "digest": body_digest(own)}
+    for file in sorted(own):
+        name = file.relative_to(tracker)
+        if file.is_file() and not ((stock / name).is_file() and body_digest(stock / name) == body_digest(file)):
+            found[str(name)] = {"version": "", "digest": body_digest(file)}
     return found
 
 
-def settings(site):
-    path = os.path.join(site["tracker"], "config.ini")
+def settings(path):
     parser = configparser.RawConfigParser()
     parser.read(path, encoding="utf-8")
     values = {
@@ -105,7 +88,7 @@ def settings(site):
         for name in names
         if parser.has_option(section, name)
     }
-    return {path: {"digest": digest(path), "values": values}}
+    return {str(path): {"digest": digest(path), "values": values}}
 
 
 def integrations(site):
@@ -113,18 +96,17 @@ def integrations(site):
     for integration in site["integrations"]:
         about = {"endpoint": "", "last_ok": None, "schedule": site["services"].get(integration["service"], "absent")}
         with contextlib.suppress(FileNotFoundError):
-            with open(integration["settings"], encoding="utf-8") as stream:
-                about["endpoint"] = json.load(stream)["url"]
+            about["endpoint"] = json.loads(Path(integration["settings"]).read_text(encoding="utf-8"))["url"]
         with contextlib.suppress(FileNotFoundError):
-            with open(integration["state"], encoding="utf-8") as stream:
-                about["last_ok"] = json.load(stream).get("last_ok")
+            about["last_ok"] = json.loads(Path(integration["state"]).read_text(encoding="utf-8")).get("last_ok")
         found[integration["name"]] = about
     return found
 
 
-def free(path):
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
+def free(place):
+    path = Path(place)
+    while not path.exists():
+        path = path.parent
     about = os.statvfs(path)
     return {
         "bytes": about.f_bavail * about.f_frsize,
@@ -138,9 +120,23 @@ def rows(connection, query):
     return [dict(row) for row in connection.execute(query)]
 
 
+def of_tracker(site, tracker, release):
+    """What there is only where a tracker was made."""
+    report = {
+        "customisations": customisations(tracker, release / "share/roundup/templates" / site["template"]),
+        "settings": settings(tracker / "config.ini"),
+    }
+    with contextlib.closing(connect(tracker / "db/db")) as connection:
+        report["schema"] = schema(connection)
+        if site.get("datasets") is not None:
+            report["data"] = {name: rows(connection, about["query"]) for name, about in site["datasets"].items()}
+    return report
+
+
 def main(text):
     site = json.loads(text)
-    release = os.path.realpath(os.path.join(site["app_root"], "current"))
+    app_root, tracker = Path(site["app_root"]), Path(site["tracker"])
+    release = (app_root / "current").resolve()
     report = {
         "application": "roundup",
         "version": running_version(site),
@@ -151,17 +147,11 @@ def main(text):
         "customisations": {},
         "settings": {},
         "integrations": integrations(site),
-        "sizes": {"database_bytes": 0, "app_bytes": size(site["app_root"])},
-        "free": {path: free(path) for path in (site["app_root"], site["state_dir"])},
+        "sizes": {"database_bytes": size(tracker / "db"), "app_bytes": size(app_root)},
+        "free": {place: free(place) for place in (site["app_root"], site["state_dir"])},
     }
-    if os.path.exists(os.path.join(site["tracker"], "db", "db")):
-        with contextlib.closing(connect(site)) as connection:
-            report["schema"] = schema(connection)
-            if site.get("datasets") is not None:
-                report["data"] = {name: rows(connection, about["query"]) for name, about in site["datasets"].items()}
-        report["customisations"] = customisations(site, release)
-        report["settings"] = settings(site)
-        report["sizes"]["database_bytes"] = size(os.path.join(site["tracker"], "db"))
+    if (tracker / "db/db").exists():
+        report.update(of_tracker(site, tracker, release))
     print(json.dumps(report))
 
 

@@ -1,7 +1,8 @@
-"""Copies of the tracker: take, prove and restore. Usage: restore_point.py take|drill|restore|export|import ABOUT as JSON.
+"""Copies of the tracker: take, prove and restore.
 
-A restore point is <app_root>/restore_points/<label>/ with tracker/, point.json and SHA256SUMS over both. It is made under
-another name and renamed when whole; nothing here writes into one that exists.
+Usage: restore_point.py take|drill|restore|export|import ABOUT as JSON; answers JSON. A restore point is
+<app_root>/restore_points/<label>/ with tracker/, point.json and SHA256SUMS over both. It is made under another name and
+renamed when whole; nothing here writes into one that exists.
 """
 
 import configparser
@@ -15,146 +16,133 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
-DATABASE = os.path.join("db", "db")
+DATABASE = "db/db"
 # Lasts for a login at most, and changes while it is copied.
 PASSING = ("otks", "sessions", "db-otk", "db-session", "backup", "lock")
-CANARY = ("issue", "user", "msg")
+CANARY = {
+    "issue": "select count(*) from _issue",
+    "user": "select count(*) from _user",
+    "msg": "select count(*) from _msg",
+}
 
 
 def digest(path):
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def manifest(directory):
-    lines = []
-    for parent, _, names in sorted(os.walk(directory)):
-        for name in sorted(names):
-            path = os.path.join(parent, name)
-            if os.path.relpath(path, directory) != "SHA256SUMS":
-                lines.append("%s  %s\n" % (digest(path), os.path.relpath(path, directory)))
-    return "".join(lines)
-
-
-def text_of(path):
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
+    files = sorted(file for file in directory.rglob("*") if file.is_file() and file != directory / "SHA256SUMS")
+    return "".join("%s  %s\n" % (digest(file), file.relative_to(directory)) for file in files)
 
 
 def write(path, text):
-    with open(path, "w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
 
 
+def reading(tracker):
+    return contextlib.closing(sqlite3.connect("file:%s?mode=ro" % (tracker / DATABASE), uri=True, timeout=30))
+
+
 def copy_tracker(source, target):
-    """Every file but the database and what is passing; the database through SQLite's own backup, consistent while in use."""
+    """Every file but the database and what is passing; the database by SQLite's own backup, consistent while in use."""
 
     def left_out(directory, names):
-        if os.path.relpath(directory, source) != "db":
+        if Path(directory) != source / "db":
             return [name for name in names if name == "__pycache__"]
         return [name for name in names if name.split(".")[0] in PASSING or name == "db" or name.startswith("db-")]
 
     shutil.copytree(source, target, symlinks=True, ignore=left_out)
-    with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % os.path.join(source, DATABASE), uri=True)) as old:
-        with contextlib.closing(sqlite3.connect(os.path.join(target, DATABASE))) as new:
-            old.backup(new)
+    with reading(source) as old, contextlib.closing(sqlite3.connect(str(target / DATABASE))) as new:
+        old.backup(new)
 
 
 def counts(tracker):
     """Rows of the tables that matter; fails when SQLite finds the file damaged."""
-    with contextlib.closing(
-        sqlite3.connect("file:%s?mode=ro" % os.path.join(tracker, DATABASE), uri=True)
-    ) as connection:
+    with reading(tracker) as connection:
         state = connection.execute("pragma integrity_check").fetchone()[0]
         if state != "ok":
             raise SystemExit("the database copy is damaged: %s" % state)
-        return {name: connection.execute("select count(*) from _%s" % name).fetchone()[0] for name in CANARY}
+        return {name: connection.execute(query).fetchone()[0] for name, query in CANARY.items()}
 
 
 def damage(point):
     """Why the restore point cannot be trusted, or an empty text."""
-    try:
-        wanted = text_of(os.path.join(point, "SHA256SUMS"))
-    except FileNotFoundError:
+    if not point.is_dir():
+        return "there is none"
+    if not (point / "SHA256SUMS").exists():
         return "it has no SHA256SUMS"
-    found = manifest(point)
-    if wanted == found:
-        return ""
+    wanted, found = (point / "SHA256SUMS").read_text(encoding="utf-8"), manifest(point)
     changed = sorted({line.split("  ", 1)[1] for line in set(wanted.splitlines()) ^ set(found.splitlines())})
-    return "not as recorded: %s" % ", ".join(changed[:5])
+    return "not as recorded: %s" % ", ".join(changed[:5]) if changed else ""
+
+
+def usable(about):
+    """The restore point and what is known of it; ends the program when it is missing or not whole."""
+    point = place(about)
+    fault = damage(point)
+    if fault:
+        raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
+    return point, described(point)
 
 
 def place(about):
-    return os.path.join(about["app_root"], "restore_points", about["label"])
+    return Path(about["app_root"], "restore_points", about["label"])
 
 
-def described(about):
-    point = place(about)
-    known = json.loads(text_of(os.path.join(point, "point.json")))
-    total = sum(os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(point) for name in names)
-    return dict(known, path=point, digest=digest(os.path.join(point, "SHA256SUMS")), bytes=total)
+def described(point):
+    known = json.loads((point / "point.json").read_text(encoding="utf-8"))
+    total = sum(file.stat().st_size for file in point.rglob("*") if file.is_file())
+    return dict(known, path=str(point), digest=digest(point / "SHA256SUMS"), bytes=total)
 
 
 def take(about):
-    point, part = place(about), place(about) + ".part"
+    point = place(about)
+    part = point.with_name(point.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    os.makedirs(part, mode=0o700)
-    copy_tracker(about["tracker"], os.path.join(part, "tracker"))
-    if os.path.exists(point):
-        fault = damage(point)
-        if fault:
-            shutil.rmtree(part)
-            raise SystemExit(
-                "the restore point %s exists and is not whole (%s); it is never overwritten" % (about["label"], fault)
-            )
-        current = manifest(os.path.join(part, "tracker")) == manifest(os.path.join(point, "tracker"))
+    part.mkdir(mode=0o700, parents=True)
+    copy_tracker(Path(about["tracker"]), part / "tracker")
+    if point.exists():
+        fault, current = damage(point), manifest(part / "tracker") == manifest(point / "tracker")
         shutil.rmtree(part)
-        return dict(described(about), changed=False, current=current)
+        if fault:
+            raise SystemExit("the restore point %s exists, and %s; it is never overwritten" % (about["label"], fault))
+        return dict(described(point), changed=False, current=current)
     known = {
         "label": about["label"],
         "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "release": os.readlink(os.path.join(about["app_root"], "current")),
-        "canary": counts(os.path.join(part, "tracker")),
+        "release": os.readlink(Path(about["app_root"], "current")),
+        "canary": counts(part / "tracker"),
     }
-    write(os.path.join(part, "point.json"), json.dumps(known, indent=1))
-    write(os.path.join(part, "SHA256SUMS"), manifest(part))
-    os.rename(part, point)
-    return dict(described(about), changed=True, current=True)
+    write(part / "point.json", json.dumps(known, indent=1))
+    write(part / "SHA256SUMS", manifest(part))
+    part.rename(point)
+    return dict(described(point), changed=True, current=True)
 
 
 def drill(about):
     """Digests, a restore into scratch, and the old release itself reading it there."""
-    point, scratch = place(about), os.path.join(about["app_root"], ".drill")
-    fault = damage(point) if os.path.isdir(point) else "there is none"
-    if fault:
-        raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
-    known = described(about)
+    point, known = usable(about)
+    scratch = Path(about["app_root"], ".drill")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        shutil.copytree(os.path.join(point, "tracker"), scratch, symlinks=True)
+        shutil.copytree(point / "tracker", scratch, symlinks=True)
         found = counts(scratch)
         if found != known["canary"]:
-            raise SystemExit(
-                "the restored copy holds %s, the restore point was taken with %s" % (found, known["canary"])
-            )
-        read_by_release(os.path.join(about["app_root"], known["release"]), scratch, found["user"])
+            raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
+        read_by_release(Path(about["app_root"], known["release"]), scratch, found["user"])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return dict(known, readable=True)
 
 
 def read_by_release(release, tracker, users):
-    program = [os.path.join(release, "bin", part) for part in ("python", "roundup-admin")]
-    done = subprocess.run(
-        [*program, "-i", tracker, "-c", "list", "user", "id"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [release / "bin/python", release / "bin/roundup-admin", "-i", tracker, "-c", "list", "user", "id"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     listed = [name for name in done.stdout.strip().split(",") if name]
     if done.returncode != 0 or not 0 < len(listed) <= users:
         said = (done.stderr or done.stdout)[-800:]
@@ -162,78 +150,74 @@ def read_by_release(release, tracker, users):
 
 
 def restore(about):
-    """Put the tracker back, once per try: a second call after a finished back-out must not lose what was entered since."""
-    point, tracker = place(about), about["tracker"]
-    done = os.path.join(about["app_root"], "backed_out.json")
-    fault = damage(point) if os.path.isdir(point) else "there is none"
-    if fault:
-        raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
-    known = described(about)
-    if os.path.exists(done) and json.loads(text_of(done))["label"] == about["label"]:
+    """Put the tracker back, once per try: a second call must not lose what was entered since the first."""
+    point, known = usable(about)
+    app_root, tracker = Path(about["app_root"]), Path(about["tracker"])
+    done = app_root / "backed_out.json"
+    if done.exists() and json.loads(done.read_text(encoding="utf-8"))["label"] == about["label"]:
         return dict(known, changed=False)
-    fresh, failed = tracker + ".restored", tracker + ".failed"
+    fresh, failed = (tracker.with_name(tracker.name + ending) for ending in (".restored", ".failed"))
     shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(os.path.join(point, "tracker"), fresh, symlinks=True)
-    if os.path.exists(tracker):
+    shutil.copytree(point / "tracker", fresh, symlinks=True)
+    if tracker.exists():
         shutil.rmtree(failed, ignore_errors=True)
-        os.rename(tracker, failed)
-    os.rename(fresh, tracker)
-    point_current(about["app_root"], known["release"])
+        tracker.rename(failed)
+    fresh.rename(tracker)
+    point_current(app_root, known["release"])
     shutil.rmtree(failed, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):  # settings that a failed try had only begun to make
-        os.unlink(os.path.join(about["app_root"], "config.ini.new"))
+        (app_root / "config.ini.new").unlink()
     write(done, json.dumps({"label": about["label"], "run": about["run"]}))
     return dict(known, changed=True)
 
 
 def point_current(app_root, release):
-    link = os.path.join(app_root, "current")
+    link = app_root / "current.new"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(link + ".new")
-    os.symlink(release, link + ".new")
-    os.replace(link + ".new", link)
+        link.unlink()
+    link.symlink_to(release)
+    link.replace(app_root / "current")
 
 
 def export(about):
     """A copy of this host's data as one archive in a temporary place; nothing of the application is touched."""
-    directory = about["archive"] + ".dir"
+    archive = Path(about["archive"])
+    directory = archive.with_name(archive.name + ".dir")
     shutil.rmtree(directory, ignore_errors=True)
     try:
-        os.makedirs(directory, mode=0o700)
-        copy_tracker(about["tracker"], os.path.join(directory, "tracker"))
-        with contextlib.closing(
-            os.fdopen(os.open(about["archive"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-        ) as stream:
-            with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-                archive.add(os.path.join(directory, "tracker"), arcname="tracker")
+        directory.mkdir(mode=0o700)
+        copy_tracker(Path(about["tracker"]), directory / "tracker")
+        archive.touch(mode=0o600)
+        with tarfile.open(str(archive), mode="w:gz") as stream:
+            stream.add(str(directory / "tracker"), arcname="tracker")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return {"changed": True, "digest": digest(about["archive"])}
+    return {"changed": True, "digest": digest(archive)}
 
 
 def take_over(about):
-    """Make the tracker from an exported archive; its addresses become this host's, everything else stays production's."""
-    fresh = about["tracker"] + ".imported"
+    """Make the tracker from an exported archive; its address becomes this host's, all else stays production's."""
+    app_root, tracker = Path(about["app_root"]), Path(about["tracker"])
+    fresh = tracker.with_name(tracker.name + ".imported")
     shutil.rmtree(fresh, ignore_errors=True)
-    os.makedirs(fresh)
-    with tarfile.open(about["archive"]) as archive:
-        archive.extractall(fresh, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(fresh)
-    shutil.rmtree(about["tracker"], ignore_errors=True)
-    os.rename(os.path.join(fresh, "tracker"), about["tracker"])
-    shutil.rmtree(fresh)
-    set_address(os.path.join(about["tracker"], "config.ini"), about["url"])
-    point_current(about["app_root"], about["release"])
+    fresh.mkdir(parents=True)
+    shutil.unpack_archive(about["archive"], str(fresh), "gztar")
+    shutil.rmtree(tracker, ignore_errors=True)
+    (fresh / "tracker").rename(tracker)
+    fresh.rmdir()
+    set_address(tracker / "config.ini", about["url"])
+    point_current(app_root, about["release"])
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(about["app_root"], "backed_out.json"))
-    return {"changed": True, "canary": counts(about["tracker"])}
+        (app_root / "backed_out.json").unlink()
+    return {"changed": True, "canary": counts(tracker)}
 
 
 def set_address(path, url):
     """One line of the client's settings file; a rewrite by configparser would lose its comments."""
     parser = configparser.RawConfigParser()
     parser.read(path, encoding="utf-8")
-    line = "web = %s" % parser.get("tracker", "web")
-    write(path, text_of(path).replace("\n%s\n" % line, "\nweb = %s\n" % url))
+    line = "\nweb = %s\n" % parser.get("tracker", "web")
+    write(path, path.read_text(encoding="utf-8").replace(line, "\nweb = %s\n" % url))
 
 
 VERBS = {"take": take, "drill": drill, "restore": restore, "export": export, "import": take_over}
