@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from changeover.errors import ChangeoverError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from changeover.domain.plan import Plan
     from changeover.orchestration.airflow_client import AirflowClient, DagRun
     from changeover.orchestration.serve import AirflowServer
     from changeover.ports import Ledger
@@ -44,7 +44,6 @@ class Asked:
 def start(path: Path, asked: Asked, *, login: str, wait: bool) -> int:
     """Check the plan and the request, start the run on exactly this text, and follow it if asked to."""
     from changeover.cli_plan import print_checked
-    from changeover.domain.record import run_key
     from changeover.usecases.check_plans import check_plans
     from changeover.usecases.open_run import request_faults
 
@@ -60,11 +59,18 @@ def start(path: Path, asked: Asked, *, login: str, wait: bool) -> int:
             typer.echo(fault, err=True)
         return 2
     with _client(settings, login) as client:
-        _wait_for_text(settings, client, plan, report.plans[0].digest)
-        run = client.trigger(plan.dag_id, asked.conf(), note=asked.reason or None)
-        key = run_key(run.dag_id, run.run_id)
-        typer.echo(f"started {run.dag_id} {run.run_id}\nrun {key}")
-        return _follow(settings, client, run, key, digest=report.plans[0].digest) if wait else 0
+        return start_in(client, settings, plan.dag_id, asked, digest=report.plans[0].digest, wait=wait)
+
+
+def start_in(client: AirflowClient, settings: Settings, dag_id: str, asked: Asked, *, digest: str, wait: bool) -> int:
+    """Start a run of the plan text with this digest, and follow it if asked to."""
+    from changeover.domain.record import run_key
+
+    _wait_for_text(client, settings, dag_id, digest)
+    run = client.trigger(dag_id, asked.conf(), note=asked.reason or None)
+    key = run_key(run.dag_id, run.run_id)
+    typer.echo(f"started {run.dag_id} {run.run_id}\nrun {key}")
+    return _follow(client, settings, run, key, digest=digest) if wait else 0
 
 
 def _client(settings: Settings, login: str) -> AirflowClient:
@@ -91,24 +97,24 @@ def _server(settings: Settings) -> AirflowServer:
     return server
 
 
-def _wait_for_text(settings: Settings, client: AirflowClient, plan: Plan, digest: str) -> None:
+def _wait_for_text(client: AirflowClient, settings: Settings, dag_id: str, digest: str) -> None:
     """An edited plan reaches Airflow within seconds; a run started before that would be one of the old text."""
     from changeover.orchestration.plan_store import PlanStore
 
     store = PlanStore(settings.plan_store)
     deadline = time.monotonic() + PATIENCE
-    while (stored := store.current().plans.get(plan.dag_id)) is None or stored.digest != digest:
+    while (stored := store.current().plans.get(dag_id)) is None or stored.digest != digest:
         if time.monotonic() > deadline:
             raise ChangeoverError(
-                f"Airflow did not take this text of {plan.dag_id} within {PATIENCE:.0f} s",
+                f"Airflow did not take this text of {dag_id} within {PATIENCE:.0f} s",
                 where=str(settings.plans),
                 then="a plan has to lie in that directory; see the import errors in Airflow",
             )
         time.sleep(0.3)
-    client.wait_for_dag(plan.dag_id, timeout=PATIENCE)
+    client.wait_for_dag(dag_id, timeout=PATIENCE)
 
 
-def _follow(settings: Settings, client: AirflowClient, run: DagRun, key: str, *, digest: str) -> int:
+def _follow(client: AirflowClient, settings: Settings, run: DagRun, key: str, *, digest: str) -> int:
     from changeover.cli_status import print_view
     from changeover.usecases.run_view import view_run
 
@@ -186,6 +192,8 @@ def serve(*, port: int, sites: tuple[str, ...]) -> int:
         raise ChangeoverError("Airflow runs here already", where=server.url, then="end that one first, or use it")
     readings = wiring.shelf(settings).plans([settings.plans])
     people = logins(reading.document for reading in readings if reading.document)
+    for signum in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal and a service manager end it in order, too
+        signal.signal(signum, signal.default_int_handler)
     server = airflow.start(settings, people=people, port=port)
     try:
         airflow.wait_ready(server)
