@@ -59,11 +59,14 @@ def steps(ring: str) -> tuple[Step, ...]:
 
 def _checks() -> tuple[Step, ...]:
     return (
-        Check("ruff", (str(BIN / "ruff"), "check", "--quiet", ".")),
-        Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),
-        Check("layers", (str(BIN / "lint-imports"), "--no-timing", "--no-logo")),
+        Check("ruff", (str(BIN / "ruff"), "check", "--quiet", "--output-format", "concise", ".")),
+        Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", "--output-format", "concise", ".")),
+        Check("layers", (str(BIN / "lint-imports"), "--no-logo")),
         Check("types", (str(BIN / "mypy"),)),
-        Check("playbooks", (str(BIN / "ansible-lint"), "--offline", "--profile", "production", "-q", "playbooks")),
+        Check(
+            "playbooks",
+            (str(BIN / "ansible-lint"), "--offline", "--profile", "production", "-q", "--nocolor", "playbooks"),
+        ),
     )
 
 

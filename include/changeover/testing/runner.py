@@ -18,7 +18,7 @@ from changeover.errors import ChangeoverError
 from changeover.settings import PROJECT
 from changeover.testing import capabilities, results
 from changeover.testing.results import Result
-from changeover.testing.rings import RINGS, Check, Step, Tests, steps
+from changeover.testing.rings import BIN, RINGS, Check, Step, Tests, steps
 
 
 def run(ring: str = "default") -> int:
@@ -87,6 +87,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     kept |= {name: value for name, value in os.environ.items() if name == "CHANGEOVER_APT"}
     return {
         **kept,
+        "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', os.defpath)}",
         "AIRFLOW_HOME": str(scratch / "airflow"),
         "ANSIBLE_HOME": str(scratch / "ansible"),
         "PYTHONPATH": str(PROJECT / "include"),
