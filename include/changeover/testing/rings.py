@@ -20,7 +20,7 @@ class Check:
 
     title: str
     command: tuple[str, ...]
-    limit: timedelta = timedelta(minutes=10)
+    limit: timedelta = timedelta(minutes=5)
     expected: int = 0
 
 
@@ -79,9 +79,9 @@ def _quick() -> tuple[Step, ...]:
 
 def _lab() -> tuple[Step, ...]:
     return (
-        Tests("playbooks on hosts", ("tests/playbooks",), timedelta(minutes=20)),
-        Tests("whole upgrades", ("tests/e2e",), timedelta(minutes=25)),
-        Tests("faults", ("tests/faults",), timedelta(minutes=20)),
+        Tests("playbooks on hosts", ("tests/playbooks",), timedelta(minutes=15)),
+        Tests("whole upgrades", ("tests/e2e",), timedelta(minutes=20)),
+        Tests("faults", ("tests/faults",), timedelta(minutes=15)),
     )
 
 
