@@ -15,11 +15,11 @@ from changeover.errors import ChangeoverError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from changeover.domain.run_view import RunView
     from changeover.orchestration.airflow_client import AirflowClient, DagRun
     from changeover.orchestration.serve import AirflowServer
     from changeover.ports import Ledger
     from changeover.settings import Settings
-    from changeover.usecases.run_view import RunView
 
 PATIENCE = 90.0
 """Seconds until Airflow has to show the plan's DAG."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from changeover.domain.outcome import Outcome
+    from changeover.domain.run_view import EnvironmentView, RunView
     from changeover.ports import Cmdb, Ledger
     from changeover.settings import Settings
-    from changeover.usecases.run_view import EnvironmentView, RunView
 
 NO_RUN_YET = "there is no run yet; `changeover demo` makes one, or `changeover run PLAN` under a running Airflow"
 

@@ -25,7 +25,7 @@ from changeover.settings import Settings
 
 if TYPE_CHECKING:
     from changeover.domain.plan import Plan
-    from changeover.usecases.run_view import RunView
+    from changeover.domain.run_view import RunView
 
 LONGEST_RUN = 1800.0
 PREFERRED_PORT = 8080

@@ -17,10 +17,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from changeover.domain.report import Report
+    from changeover.domain.run_view import RunView
     from changeover.orchestration.airflow_client import Task
     from changeover.orchestration.serve import AirflowServer
-    from changeover.usecases.run_view import RunView
-    from changeover.usecases.write_report import Report
 
 FAULTS = {
     "integration": "production alone still runs the client's old integration, which calls what the new release moved",

@@ -13,9 +13,9 @@ from changeover.settings import Settings
 if TYPE_CHECKING:
     from changeover.adapters.shelf import DiskShelf
     from changeover.domain.plan import Plan
+    from changeover.domain.report import Report
     from changeover.ports import Cmdb, Ledger, Vault
     from changeover.usecases.tools import Tools
-    from changeover.usecases.write_report import Report
 
 
 def load_settings() -> Settings:

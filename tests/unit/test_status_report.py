@@ -20,10 +20,10 @@ from changeover.cli_run import did_what_was_asked
 from changeover.cli_status import print_view
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import MarkKind
+from changeover.domain.report import Report
 from changeover.errors import LedgerError
 from changeover.usecases.run_view import view_run
 from changeover.usecases.show_status import NoSuchRun, find_run, status
-from changeover.usecases.write_report import Report
 from tests.support.records import a_run, later
 from tests.support.story import Story, opened, upgraded
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from changeover.adapters.report_html import report_html
-from changeover.usecases.write_report import Report
+from changeover.domain.report import Report
 
 
 def report_text(report: Report, form: str) -> str:

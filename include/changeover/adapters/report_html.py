@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from changeover.domain.change import CloseCode
 from changeover.domain.outcome import Outcome
 from changeover.domain.record import MarkKind, StepStatus
-from changeover.usecases.run_view import EnvironmentView
-from changeover.usecases.write_report import Report
+from changeover.domain.report import Report
+from changeover.domain.run_view import EnvironmentView
 
 if TYPE_CHECKING:
     from jinja2 import Template

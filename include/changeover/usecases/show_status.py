@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from changeover.domain.record import Run
+from changeover.domain.run_view import RunView
 from changeover.ports import Ledger
-from changeover.usecases.run_view import RunView, view_run
+from changeover.usecases.run_view import view_run
 
 LOOKED_AT = 1000
 
