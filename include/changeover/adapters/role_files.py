@@ -43,7 +43,7 @@ class RoleMeta(Document):
 
 def load_role(application: str, *, roles: Path) -> RoleDescription:
     """Raise `DocumentFaults` (a `PlanError`)."""
-    then = f"see docs/adding-an-application.md and complete the role {application!r}"
+    then = f"complete the role {application!r}: every entry point in tasks, argument_specs.yml and changeover.yml"
     return demand(read_role(application, roles=roles), then=then).description
 
 
