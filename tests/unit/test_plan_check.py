@@ -14,7 +14,7 @@ from changeover.adapters.shelf import DiskShelf
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.errors import PlanError
 from changeover.settings import Settings, load
-from changeover.usecases.check_plans import CheckedPlan, CheckReport, check_plans
+from changeover.usecases.check_plans import CheckedPlan, CheckReport, check_plans, content_faults
 from tests.support.content import RELEASE, make, meta, plan_with, put
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -251,6 +251,19 @@ def test_loading_a_role(content: Settings) -> None:
     assert description.entry_points["implement"].back_out == "Undo implement"
     with pytest.raises(PlanError, match="there is no role for 'other'"):
         load_role("other", roles=content.playbooks / "roles")
+
+
+def test_what_keeps_a_plan_from_being_presented_does_not_depend_on_the_day(content: Settings) -> None:
+    """A window in the past is no reason to lose the DAG of a run; a role without its entry point is."""
+    shelf = DiskShelf(content)
+    (reading,) = shelf.plans([content.plans])
+    assert reading.document is not None
+    assert content_faults(reading.document, shelf) == ()
+    (role(content) / "tasks/back_out.yml").unlink()
+    (fault,) = content_faults(reading.document, shelf)
+    assert fault.startswith("application: the role 'app' does not offer 'back_out'")
+    (content.releases / "app/1.10.yaml").unlink()
+    assert len(content_faults(reading.document, shelf)) == 2
 
 
 # ---- suites, order, calendar

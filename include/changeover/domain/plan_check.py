@@ -31,13 +31,16 @@ class Library:
 
 def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """Every reason for which the plan could not be run as it stands."""
+    return (*content_faults(plan, library), *_order_faults(plan, now.date()), *_window_faults(plan, now))
+
+
+def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
+    """Those of them that do not depend on the day: with one of these a plan is not even presented."""
     return (
         *(_release_faults(plan, library.release) if library.release else ()),
         *(_role_faults(plan, library.role) if library.role else ()),
         *_not_applicable_faults(plan),
         *_suite_faults(plan, library),
-        *_order_faults(plan, now.date()),
-        *_window_faults(plan, now),
     )
 
 

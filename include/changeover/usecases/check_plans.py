@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from changeover.domain.fault import Fault, Reading, dotted
 from changeover.domain.plan import Plan
 from changeover.domain.plan_check import Library, Told, plan_faults, plan_notes
+from changeover.domain.plan_check import content_faults as carried
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
 
@@ -80,13 +81,7 @@ def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> Checke
     plan = reading.document
     if plan is None:
         return CheckedPlan(reading.file, reading.digest, None, reading.faults)
-    release, role = shelf.release(plan.release), shelf.role(plan.application)
-    library = Library(
-        release.document,
-        role.document,
-        shelf.acceptance_tests(plan.application),
-        shelf.expectation_suites(plan.application),
-    )
+    library, release, role = _library(plan, shelf)
     faults = (
         *_in_plan(reading, plan_faults(plan, library, now=now)),
         *_in_reference(reading, "release", release),
@@ -94,6 +89,19 @@ def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> Checke
     )
     notes = _in_plan(reading, plan_notes(plan))
     return CheckedPlan(reading.file, reading.digest, plan, tuple(sorted(faults)), notes)
+
+
+def content_faults(plan: Plan, shelf: Shelf) -> tuple[str, ...]:
+    """Why the product's content does not carry the plan, whatever the day: `path: message` each."""
+    library, *readings = _library(plan, shelf)
+    missing = tuple(str(fault) for reading in readings for fault in reading.faults)
+    return (*missing, *(f"{dotted(path)}: {message}" for path, message in carried(plan, library)))
+
+
+def _library(plan: Plan, shelf: Shelf) -> tuple[Library, Reading[ReleaseRecord], Reading[RoleOffer]]:
+    release, role = shelf.release(plan.release), shelf.role(plan.application)
+    tests, suites = shelf.acceptance_tests(plan.application), shelf.expectation_suites(plan.application)
+    return Library(release.document, role.document, tests, suites), release, role
 
 
 def _in_plan(reading: Reading[Plan], told: Sequence[Told]) -> tuple[Fault, ...]:
