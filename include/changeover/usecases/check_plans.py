@@ -93,8 +93,8 @@ def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> Checke
 
 def content_faults(plan: Plan, shelf: Shelf) -> tuple[str, ...]:
     """Why the product's content does not carry the plan, whatever the day: `path: message` each."""
-    library, *readings = _library(plan, shelf)
-    missing = tuple(str(fault) for reading in readings for fault in reading.faults)
+    library, release, role = _library(plan, shelf)
+    missing = tuple(str(fault) for fault in (*release.faults, *role.faults))
     return (*missing, *(f"{dotted(path)}: {message}" for path, message in carried(plan, library)))
 
 
