@@ -186,11 +186,13 @@ class Demonstration:
                     where=str(self.settings.airflow_home / "logs"),
                     then="read keeper.log there, and run the demonstration again",
                 )
-            self.view.running(airflow.tasks(now))
+            tasks = airflow.tasks(now)
+            self.view.running(tasks)
             if recorded := ledger.run(key):
                 self.view.happened(view_run(ledger, recorded))
-            for request in airflow.requests(now):
-                self._answer(server, request, plan)
+            if any(task.state == "awaiting_input" for task in tasks.values()):
+                for request in airflow.requests(now):
+                    self._answer(server, request, plan)
 
         airflow.wait(run, timeout=LONGEST_RUN, on_poll=look, interval=1.0)
         recorded = ledger.run(key)

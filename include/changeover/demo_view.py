@@ -86,7 +86,7 @@ class DemoView:
         from changeover.usecases.write_report import events
 
         for event in sorted(events(view), key=lambda event: event.until or event.at):
-            place = " ".join(part for part in (event.environment, event.host) if part)
+            place = " ".join(dict.fromkeys(part for part in (event.environment, event.host) if part))
             seconds = f" ({(event.until - event.at).total_seconds():.0f} s)" if event.until else ""
             key = f"{event.at} {place} {event.text}"
             if key in self._told or event.text.endswith(": running"):
