@@ -138,7 +138,7 @@ def run(arguments):
     time.sleep(60) if arguments == ("stay",) else sys.exit(3)
 
 components = {name: (name,) for name in sys.argv[2:]}
-Keeper(Path(sys.argv[1]), components, prepare=lambda: None, modules=(), run_component=run).run()
+Keeper(Path(sys.argv[1]), components, prepare=lambda: None, modules=(), own_modules=("no.such.module",), run_component=run).run()
 """
 
 
@@ -154,8 +154,9 @@ def keep(home: Path, *components: str) -> subprocess.Popen[str]:
 
 
 def test_the_keeper_starts_what_dies_and_gives_up_what_dies_at_once(tmp_path: Path) -> None:
-    """A component is started again; one that cannot stay up ends everything, with its name in the log."""
+    """One that cannot stay up ends everything, with its name in the log; a broken module of ours ends nothing."""
     said, _ = keep(tmp_path, "stay", "die").communicate(timeout=60)
+    assert "module cannot be imported: name=no.such.module" in said
     assert said.count("component ended: name=die code=3") == keeper.MOST_QUICK_DEATHS
     assert "does not stay up: name=die" in said
     assert PidFile(tmp_path, "stay").process() is None

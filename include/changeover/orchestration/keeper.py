@@ -40,6 +40,8 @@ BASE_MODULES = (
     "airflow.cli.commands.api_server_command",
     "airflow.api_fastapi.app",
 )
+OWN_MODULES = ("changeover.orchestration.plan_bundle", "changeover.orchestration.dag_factory")
+"""What every task imports. A fault in them belongs into Airflow's list of import errors, and must not end the keeper."""
 API_SERVERS = ("api-server", "execution-api")
 PATIENCE = 5.0
 """Seconds a component has to end by itself. Work on hosts is detached: a task killed here is only its watcher."""
@@ -56,6 +58,7 @@ class Keeper:
     components: dict[str, tuple[str, ...]]
     prepare: Callable[[], None]
     modules: tuple[str, ...] = BASE_MODULES
+    own_modules: tuple[str, ...] = OWN_MODULES
     run_component: Callable[[tuple[str, ...]], None] = field(default_factory=lambda: _airflow)
     pids: dict[int, str] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
@@ -66,8 +69,14 @@ class Keeper:
         """Bring everything up and stay until asked to stop; the answer is the exit code."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        _load(self.modules)
+        for name in self.modules:
+            importlib.import_module(name)
         preparing = self._fork("prepare", self.prepare)
+        for name in self.own_modules:
+            try:
+                importlib.import_module(name)
+            except Exception as exc:  # noqa: BLE001  # whatever it is, Airflow will show it
+                _note(f"module cannot be imported: name={name} error={exc!r}")
         code = _exit_code(preparing)
         if code or self.stopping:
             return code
@@ -153,11 +162,6 @@ def _note(text: str) -> None:
     """To keeper.log. Logging is Airflow's here, and set up for its own programs."""
     sys.stdout.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
     sys.stdout.flush()
-
-
-def _load(modules: tuple[str, ...]) -> None:
-    for name in modules:
-        importlib.import_module(name)
 
 
 def _exit_code(pid: int) -> int:
