@@ -9,6 +9,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from changeover import lab
 from changeover.errors import LabError
 from changeover.lab import hosts
 from changeover.lab.account import Account, Entry
+from changeover.lab.sites.roundup import SITE
 from tests.playbooks.bench import Bench
 
 pytestmark = pytest.mark.lab
@@ -105,8 +107,11 @@ def test_a_reset_takes_back_everything(bench: Bench) -> None:
     """Whatever was done to a host, a reset brings back the seeded old release."""
     host = bench.state.host("training")
     spoil = f"rm -rf {host.app}/tracker {host.home}/cost-sync; touch {host.state}/lock.json {host.app}/left-over"
-    assert login(bench.state, "training", spoil).returncode == 0
+    stray = "nohup sleep 4711 >/dev/null 2>&1 &"
+    assert login(bench.state, "training", f"{spoil}; {stray}").returncode == 0
+    assert any("4711" in process.cmdline() for process in hosts.processes_of([host]))
     lab.reset("roundup", root=bench.state.root)
+    assert not any("4711" in process.cmdline() for process in hosts.processes_of([host]))
     assert sorted(path.name for path in host.app.iterdir()) == ["bin", "current", "releases", "tracker"]
     assert not list(host.state.iterdir())
     assert _services(bench, "training") == {"roundup": "running", "cost-sync": "running"}
@@ -138,7 +143,7 @@ def test_an_unknown_site_and_an_unknown_fault_name_what_there_is(bench: Bench) -
     with pytest.raises(LabError, match="roundup, tryton"):
         lab.up("nowhere", root=bench.state.root)
     with pytest.raises(LabError, match="integration, migrate"):
-        lab.reset("roundup", root=bench.state.root, fault="nothing")
+        SITE.apply_fault(cast(Any, None), "nothing")
 
 
 def _services(bench: Bench, name: str) -> dict[str, str]:

@@ -96,36 +96,12 @@ def up(
     $CHANGEOVER_LAB_ARTEFACTS) is where fetched releases are kept, by default below the root. `fault` implies a reset
     and then makes that fault.
     """
-    definition = _site(site)
-    with _opened(root) as (account, place):
-        before = _read(place, site)
-        lab = _make(definition, account, place, _port(definition, before, port), _artefacts(place, before, artefacts))
-        _start(lab)
-        definition.seed(lab)
-        estate.write(lab, definition)
-        moved = before is not None and before.hosts != lab.hosts
-        if before is None or not before.seeded or moved or fault:
-            _write(account, _state(lab))
-            _reset(lab, definition, fault)
-        else:
-            lab.each(lab.wait_for_services)
-        state = replace(_state(lab), seeded=True)
-        _write(account, state)
-        return state
+    return _bring_up(site, root, port=port, artefacts=artefacts, anew=fault is not None, fault=fault)
 
 
 def reset(site: str, *, root: Path | None = None, fault: str | None = None) -> LabState:
     """Put every host of the site back to the seeded old release, starting the lab when it is down."""
-    definition = _site(site)
-    with _opened(root) as (account, place):
-        state = _read(place, site)
-        if state is not None and state.seeded:
-            lab = _make(definition, account, place, _port(definition, state, None), state.artefacts_path)
-            if lab.hosts == state.hosts:
-                _start(lab)
-                _reset(lab, definition, fault)
-                return state
-    return up(site, root=root, fault=fault)
+    return _bring_up(site, root, port=None, artefacts=None, anew=True, fault=fault)
 
 
 def down(site: str, *, root: Path | None = None, remove: bool = False) -> None:
@@ -162,6 +138,28 @@ def status(site: str, *, root: Path | None = None) -> LabStatus | None:
         found.append(HostStatus(host, hosts.answers(host), running))
     postgres = _postgres(account, place).running() if _site(site).needs_postgres else None
     return LabStatus(state, tuple(found), postgres)
+
+
+def _bring_up(
+    site: str, root: Path | None, *, port: int | None, artefacts: Path | None, anew: bool, fault: str | None
+) -> LabState:
+    """One way for all: a reset that was cut short leaves a state that is not seeded, and the next call begins again."""
+    definition = _site(site)
+    with _opened(root) as (account, place):
+        before = _read(place, site)
+        lab = _make(definition, account, place, _port(definition, before, port), _artefacts(place, before, artefacts))
+        _start(lab)
+        definition.seed(lab)
+        estate.write(lab, definition)
+        if anew or before is None or not before.seeded or before.hosts != lab.hosts:
+            _write(account, _state(lab))
+            _reset(lab, definition, fault)
+        else:
+            with contextlib.suppress(LabError):  # a release that does not start is for `status` to show
+                lab.each(lab.wait_for_services)
+        state = replace(_state(lab), seeded=True)
+        _write(account, state)
+        return state
 
 
 def _site_known(name: str) -> bool:
@@ -251,6 +249,7 @@ def _start(lab: Lab) -> None:
 def _reset(lab: Lab, site: Site, fault: str | None) -> None:
     def clear(host: LabHost) -> None:
         lab.remove_services(host)
+        hosts.end_strays(host)
         lab.account.run(
             ["/bin/sh", "-c", 'for d; do find "$d" -mindepth 1 -delete; done', "reset", host.state, host.tmp]
         )

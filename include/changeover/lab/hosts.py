@@ -164,6 +164,18 @@ def stop(stopping: Sequence[LabHost], *, limit: float = 15.0) -> None:
     psutil.wait_procs(late, timeout=limit)
 
 
+def end_strays(host: LabHost) -> None:
+    """End what an upgrade that was cut short left running; sshd and the service manager stay."""
+    lasting = {str(host.etc / "supervisord.conf"), str(host.etc / "sshd_config")}
+    strays = []
+    for process in processes_of([host]):
+        with contextlib.suppress(psutil.Error):
+            if process.name() != "sshd" and not lasting & set(process.cmdline()):
+                strays.append(process)
+    _signal(strays, signal.SIGKILL)
+    psutil.wait_procs(strays, timeout=5)
+
+
 def _children(process: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return process.children(recursive=True)
