@@ -138,7 +138,8 @@ def run(arguments):
     time.sleep(60) if arguments == ("stay",) else sys.exit(3)
 
 components = {name: (name,) for name in sys.argv[2:]}
-Keeper(Path(sys.argv[1]), components, prepare=lambda: None, modules=(), own_modules=("no.such.module",), run_component=run).run()
+nothing = lambda: None
+Keeper(Path(sys.argv[1]), components, nothing, modules=(), own_modules=("no.such.module",), run_component=run).run()
 """
 
 

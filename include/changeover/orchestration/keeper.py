@@ -41,7 +41,7 @@ BASE_MODULES = (
     "airflow.api_fastapi.app",
 )
 OWN_MODULES = ("changeover.orchestration.plan_bundle", "changeover.orchestration.dag_factory")
-"""What every task imports. A fault in them belongs into Airflow's list of import errors, and must not end the keeper."""
+"""What every task imports. A fault in them belongs into Airflow's list of import errors and must not end the keeper."""
 API_SERVERS = ("api-server", "execution-api")
 PATIENCE = 5.0
 """Seconds a component has to end by itself. Work on hosts is detached: a task killed here is only its watcher."""
