@@ -94,7 +94,7 @@ def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
     return Upgrade(
         run,
         pinned.plan,
-        load_release(tools.settings.releases, pinned.plan.release),
+        load_release(pinned.plan.release, releases=tools.settings.releases),
     )
 
 
