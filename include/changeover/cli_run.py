@@ -124,19 +124,25 @@ def _follow(client: AirflowClient, settings: Settings, run: DagRun, key: str, *,
     recorded = ledger.run(key)
     if recorded is None:
         raise ChangeoverError(
-            f"the run ended {ended.state} and left nothing in the ledger",
+            f"the run ended {ended.state} and left nothing in the ledger. {_failure(client, run)}",
             where=f"{run.dag_id} {run.run_id}",
-            then="read the log of its first task in Airflow",
+            then="read the log of that task in Airflow",
         )
     view = view_run(ledger, recorded)
     print_view(view)
     if view.outcome is None:
         raise ChangeoverError(
-            f"the run ended {ended.state} without an outcome: nobody can say what is true",
+            f"the run ended {ended.state} without an outcome: nobody can say what is true. {_failure(client, run)}",
             where=f"{run.dag_id} {run.run_id}",
-            then="look at its hosts; read the log of its last task in Airflow",
+            then="look at its hosts, and read the log of that task in Airflow",
         )
     return 0 if did_what_was_asked(view) else 1
+
+
+def _failure(client: AirflowClient, run: DagRun) -> str:
+    from changeover.demo import first_failure
+
+    return f"The first task that failed: {first_failure(client, run)}"
 
 
 def did_what_was_asked(view: RunView) -> bool:

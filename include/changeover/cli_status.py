@@ -154,7 +154,7 @@ def _rows(part: EnvironmentView) -> list[tuple[datetime, str, str, str, str, str
         for step in part.steps
     ]
     for at, gate in part.gates:
-        checks = f"{gate.checks_run}/{len(gate.declared)} checks"
+        checks = f"{gate.checks_run}/{max(len(gate.declared), gate.checks_run)} checks"
         hosts = f"{len(gate.hosts_seen)}/{len(gate.hosts_planned)} hosts, {checks}"
         state = "passed" if gate.passed else "not passed"
         rows.append((at, f"gate {gate.gate}", state, "", hosts, "; ".join(gate.reasons())))

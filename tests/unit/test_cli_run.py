@@ -16,7 +16,7 @@ from changeover.cli_run import Asked, start_in
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import MarkKind, Run, run_key
 from changeover.errors import ChangeoverError
-from changeover.orchestration.airflow_client import DagRun, Request
+from changeover.orchestration.airflow_client import DagRun, Request, Task
 from changeover.orchestration.plan_store import Manifest, PlanStore, StoredPlan
 from changeover.settings import Settings
 from tests.support.content import PLAN, make
@@ -48,6 +48,12 @@ class PlayedAirflow:
             step()
             on_poll(run)
         return replace(run, state=self.state)
+
+    def tasks(self, run: DagRun) -> dict[str, Task]:
+        return {"settle": Task("settle", "failed", 1, later(), later(seconds=1))}
+
+    def log(self, run: DagRun, task_id: str, *, try_number: int) -> str:
+        return f"::group::x\n{task_id} broke\n"
 
     def requests(self, run: DagRun) -> tuple[Request, ...]:
         return self.open_requests
@@ -131,7 +137,9 @@ def test_airflows_colour_is_not_believed(settings: Settings) -> None:
 
 
 def test_a_run_that_left_nothing_is_a_broken_tool(settings: Settings) -> None:
-    with pytest.raises(ChangeoverError, match="left nothing in the ledger"):
+    with pytest.raises(
+        ChangeoverError, match=r"left nothing in the ledger\. The first task that failed: settle: settle broke"
+    ):
         follow(settings, PlayedAirflow(state="failed"))
 
 
