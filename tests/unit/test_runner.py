@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,19 +15,21 @@ import psutil
 import pytest
 
 from changeover.errors import ChangeoverError
+from changeover.settings import PROJECT
 from changeover.testing import results, rings, runner
 from changeover.testing.results import Result
 
 SECOND = timedelta(seconds=1)
 
 
-def outcome_of(directory: Path, text: str) -> Result:
+def outcome_of(directory: Path, text: str, **environ: str) -> Result:
     """What the runner makes of a pytest run over one file."""
     (directory / "test_it.py").write_text(textwrap.dedent(text), encoding="utf-8")
     report = directory / "report.xml"
     code = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", report, directory],
         cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "include"), **environ},
         capture_output=True,
         check=False,
     ).returncode
@@ -50,6 +53,25 @@ def test_counts_and_reasons_come_from_pytests_report(tmp_path: Path) -> None:
     )
     assert (result.passed, result.failed, result.skipped, result.ok) == (1, 2, 1, False)
     assert dict(result.left_out) == {"no moon; get it: wait": 1}
+
+
+def test_what_the_machine_lacks_is_left_out_with_the_way_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from changeover.testing.capabilities import pytest_collection_modifyitems\n", encoding="utf-8"
+    )
+    result = outcome_of(
+        tmp_path,
+        """
+        import pytest
+
+        @pytest.mark.redis
+        def test_queue(): pass
+        def test_other(): pass
+        """,
+        PATH="/nonexistent",
+    )
+    assert (result.passed, result.skipped) == (1, 1)
+    assert dict(result.left_out) == {"no Redis; get it: apt-get install redis-server": 1}
 
 
 def test_a_run_without_a_test_is_a_failure(tmp_path: Path) -> None:
