@@ -32,7 +32,7 @@ def main(verb, directory, run, services="[]"):
     elif verb == "forget" and mine:
         path.unlink()
         changed = True
-    print(json.dumps({"changed": changed, "services": known["services"] if mine else []}))
+    print(json.dumps({"changed": changed, "mine": mine, "services": known["services"] if mine else []}))
 
 
 main(*sys.argv[1:])
