@@ -5,6 +5,7 @@ A restore point is <app_root>/restore_points/<label>/ with etc/, point.json and,
 SHA256SUMS over all of it. It is made under another name and renamed when whole; nothing here writes into one that exists.
 """
 
+import configparser
 import datetime
 import hashlib
 import json
@@ -164,7 +165,21 @@ def export(about):
     print(json.dumps({"changed": False}))
 
 
+def adopt_settings(about):
+    """The other environment's settings, with this environment's own database and address."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(about["settings"], encoding="utf-8")
+    parser["database"]["uri"] = about["uri"]
+    parser["web"]["listen"] = about["listen"]
+    os.makedirs(os.path.dirname(about["config"]), exist_ok=True)
+    with open(about["config"] + ".new", "w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o640)
+        parser.write(stream)
+    os.replace(about["config"] + ".new", about["config"])
+
+
 def take_in(about):
+    adopt_settings(about)
     load(about, about["database"], about["archive"])
     switch(about["app_root"], about["release"])
     print(json.dumps({"changed": True, "rows": counts(about, about["database"])}))
