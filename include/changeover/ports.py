@@ -285,17 +285,19 @@ class ExpectationSuite(Protocol):
     def queries(self, application: str, version: str) -> Mapping[str, Mapping[str, Any]]:
         """Dataset name → {query, key}: what `verify` has to read at that version."""
 
-    def run(
+    def warm(self) -> None:
+        """Begin to get ready for a `run_many` that will come; its start costs seconds."""
+
+    def run_many(
         self,
         application: str,
+        comparisons: Sequence[Comparison],
         *,
-        before: Datasets,
-        after: Datasets,
         environment: str,
         evidence: Path,
         timeout: timedelta,
     ) -> SuiteRun:
-        """Raise `GateError` when the library broke or ran out of time."""
+        """Every expectation for every comparison; raise `GateError` when the library broke or ran out of time."""
 
 
 class Vault(Protocol):

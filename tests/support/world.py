@@ -19,7 +19,7 @@ from changeover.domain.gate import CheckResult, CheckState
 from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind, StepStatus
 from changeover.domain.release import ReleaseRecord
-from changeover.ports import Credentials, ExecutionSpec
+from changeover.ports import Comparison, Credentials, ExecutionSpec
 from changeover.settings import load
 from changeover.usecases.open_run import requested_run
 from changeover.usecases.tools import Tools, Upgrade
@@ -180,7 +180,7 @@ class World:
 
     # vault, probe
     def credentials(self, connections: Sequence[str]) -> Credentials:
-        return Credentials({name: "key" for name in connections})
+        return Credentials(dict.fromkeys(connections, "key"))
 
     def host_facts(
         self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta
@@ -235,8 +235,17 @@ class World:
 class Suite:
     world: World
 
-    def run(self, application: str, hosts: Sequence[Host], credentials: Credentials, *, target_version: str, environment: str,
-            evidence: Path, timeout: timedelta) -> SuiteRun:  # fmt: skip
+    def run(
+        self,
+        application: str,
+        hosts: Sequence[Host],
+        credentials: Credentials,
+        *,
+        target_version: str,
+        environment: str,
+        evidence: Path,
+        timeout: timedelta,
+    ) -> SuiteRun:
         bad = environment in self.world.unwell and target_version == NEW
         state = CheckState.FAILED if bad else CheckState.PASSED
         names = tuple(host.name for host in hosts)
@@ -252,9 +261,21 @@ class Data:
     def queries(self, application: str, version: str) -> Mapping[str, Mapping[str, Any]]:
         return {"issues": {"query": "select 1", "key": ["id"]}}
 
-    def run(
-        self, application: str, *, before: Any, after: Any, environment: str, evidence: Path, timeout: timedelta
+    def warm(self) -> None:
+        """Nothing to get ready here."""
+
+    def run_many(
+        self,
+        application: str,
+        comparisons: Sequence[Comparison],
+        *,
+        environment: str,
+        evidence: Path,
+        timeout: timedelta,
     ) -> SuiteRun:
-        same = before == after and bool(before)
-        result = CheckResult("rows-equal", "", CheckState.PASSED if same else CheckState.FAILED)
-        return SuiteRun((("rows-equal", ""),), (result,), (), {})
+        def same(one: Comparison) -> CheckState:
+            return CheckState.PASSED if one.before == one.after else CheckState.FAILED
+
+        results = tuple(CheckResult("rows-equal", one.host, same(one)) for one in comparisons)
+        hosts = tuple(one.host for one in comparisons)
+        return SuiteRun(tuple(("rows-equal", host) for host in hosts), results, hosts, {})

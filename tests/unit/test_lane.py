@@ -123,7 +123,7 @@ def test_a_failed_back_out_is_never_called_old_or_new(world: World) -> None:
 
 
 def test_lost_rows_are_an_acceptance_that_says_no(world: World) -> None:
-    """C13: the application answers, the business data does not: backed out, and not proven whole while rows are missing."""
+    """C13: the application answers, rows are missing: not accepted, and no back-out is proven while they are."""
     upgrade, tools = prepared(world)
     training = upgrade.lanes[0]
     for stage in GATES[:5]:

@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`key` names the check; `subject` what it is about (a host, a module, an environment), so that key+subject is stable."""
+    """`key` names the check; `subject` what it is about (a host, a module, an environment)."""
 
     key: str
     subject: str

@@ -73,7 +73,8 @@ class RunSheet:
 
     def markdown(self) -> str:
         rows = "\n".join(
-            f"| {line.environment} | {', '.join(line.hosts)} | {line.window} | {_clock(line.work)} | {_clock(line.way_back)} |"
+            f"| {line.environment} | {', '.join(line.hosts)} | {line.window} "
+            f"| {_clock(line.work)} | {_clock(line.way_back)} |"
             for line in self.lines
         )
         return (
@@ -116,7 +117,8 @@ def describe_window(window: AnyTime | DatedWindow) -> str:
     if isinstance(window, AnyTime):
         return f"any time ({window.reason})"
     opens, closes = window.instants()
-    return f"{window.on} {window.start:%H:%M} to {window.end:%H:%M} {window.zone} ({opens:%Y-%m-%d %H:%MZ} to {closes:%Y-%m-%d %H:%MZ})"
+    local = f"{window.on} {window.start:%H:%M} to {window.end:%H:%M} {window.zone}"
+    return f"{local} ({opens:%Y-%m-%d %H:%MZ} to {closes:%Y-%m-%d %H:%MZ})"
 
 
 def _clock(span: timedelta) -> str:

@@ -39,13 +39,11 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> DAG:
             "retry_delay": timedelta(seconds=2),
         },
         render_template_as_native_obj=True,
-        tags=sorted(
-            {f"client:{plan.client}", f"application:{plan.application}", "changeover"}
-        ),
+        tags=sorted({f"client:{plan.client}", f"application:{plan.application}", "changeover"}),
         doc_md=texts.dag_doc(plan, plan_digest),
     )
     _Builder(dag, pinned).build()
-    # Set last: every operator made before would carry its own deep copy of the form, in memory and in the serialised DAG.
+    # Set last: every operator made before would carry its own deep copy of it, also in the serialised DAG.
     dag.params = ParamsDict(trigger_form(plan, plan_digest))
     return dag
 
@@ -55,19 +53,42 @@ def trigger_form(plan: Plan, plan_digest: str) -> dict[str, Any]:
     lanes = [lane.name for lane in plan.lanes]
     return {
         "mode": Param(
-            str(Mode.IMPLEMENT), type="string", enum=[str(mode) for mode in Mode], title="Mode", values_display=texts.MODES,
-            description_md=f"Plan digest `{plan_digest}`. {texts.MODE_HELP}", section="Upgrade",
+            str(Mode.IMPLEMENT),
+            type="string",
+            enum=[str(mode) for mode in Mode],
+            title="Mode",
+            values_display=texts.MODES,
+            description_md=f"Plan digest `{plan_digest}`. {texts.MODE_HELP}",
+            section="Upgrade",
         ),
         "environments": Param(
-            lanes, type="array", items={"type": "string", "enum": lanes}, examples=lanes, uniqueItems=True, title="Environments",
-            description_md="Upgraded in the plan's order; one that is left out is skipped.", section="Upgrade",
+            lanes,
+            type="array",
+            items={"type": "string", "enum": lanes},
+            examples=lanes,
+            uniqueItems=True,
+            title="Environments",
+            description_md="Upgraded in the plan's order; one that is left out is skipped.",
+            section="Upgrade",
         ),
-        "reason": Param("", type=["string", "null"], maxLength=500, title="Reason", description_md=texts.REASON_HELP, section="Upgrade"),
+        "reason": Param(
+            "",
+            type=["string", "null"],
+            maxLength=500,
+            title="Reason",
+            description_md=texts.REASON_HELP,
+            section="Upgrade",
+        ),
         "change_reference": Param(
-            "", type=["string", "null"], maxLength=100, pattern=r"^[A-Za-z0-9._/-]*$", title="Change reference",
-            description_md="Number of the change in the client's own system, if there is one.", section="Upgrade",
+            "",
+            type=["string", "null"],
+            maxLength=100,
+            pattern=r"^[A-Za-z0-9._/-]*$",
+            title="Change reference",
+            description_md="Number of the change in the client's own system, if there is one.",
+            section="Upgrade",
         ),
-    }  # fmt: skip
+    }
 
 
 class _Builder:
@@ -84,9 +105,12 @@ class _Builder:
                 last = self._lane(lane, last)
             reported = self._after_the_lanes(last)
             outcome = CloseOperator(
-                task_id="record_outcome", task_display_name="Record the outcome", pinned=self.pinned, decides=True,
+                task_id="record_outcome",
+                task_display_name="Record the outcome",
+                pinned=self.pinned,
+                decides=True,
                 doc_md=texts.TASKS["record_outcome"],
-            ).as_teardown(on_failure_fail_dagrun=True)  # fmt: skip
+            ).as_teardown(on_failure_fail_dagrun=True)
             reported >> outcome
 
     def _before_the_lanes(self) -> Any:
@@ -154,9 +178,7 @@ class _Builder:
             acceptance = self._stage("acceptance", lane)
             sign_off = self._decision("sign_off", lane, lane.sign_off)
             verdict = self._stage("verdict", lane, trigger_rule="all_done")
-            ends = [
-                self._stage(name, lane) for name in ("commit", "back_out", "stand_down")
-            ]
+            ends = [self._stage(name, lane) for name in ("commit", "back_out", "stand_down")]
             settle = self._stage("settle", lane, trigger_rule="all_done")
         (
             before
@@ -171,18 +193,19 @@ class _Builder:
             >> ends
             >> settle
         )
-        for end, label in zip(
-            ends, ("accepted", "not accepted", "not begun"), strict=True
-        ):
+        for end, label in zip(ends, ("accepted", "not accepted", "not begun"), strict=True):
             self.dag.set_edge_info(verdict.task_id, end.task_id, {"label": label})
         return settle
 
     def _after_the_lanes(self, last: Any) -> Any:
         with self._group("s10_support"):
             watch = HypercareOperator(
-                task_id="hypercare", task_display_name=texts.TITLES["hypercare"], pinned=self.pinned, trigger_rule="all_done",
+                task_id="hypercare",
+                task_display_name=texts.TITLES["hypercare"],
+                pinned=self.pinned,
+                trigger_rule="all_done",
                 doc_md=texts.TASKS["hypercare"],
-            )  # fmt: skip
+            )
             accepted = self._ask(
                 "support_accepts",
                 "support",
@@ -193,21 +216,21 @@ class _Builder:
         with self._group("s11_closeout"):
             exit_check = self._stage("check_exit", trigger_rule="all_done")
             closed = CloseOperator(
-                task_id="close_change", task_display_name=texts.TITLES["close_change"], pinned=self.pinned, decides=False,
-                trigger_rule="all_done", doc_md=texts.TASKS["close_change"],
-            )  # fmt: skip
+                task_id="close_change",
+                task_display_name=texts.TITLES["close_change"],
+                pinned=self.pinned,
+                decides=False,
+                trigger_rule="all_done",
+                doc_md=texts.TASKS["close_change"],
+            )
         last >> watch >> accepted >> exit_check >> closed
         return closed
 
-    def _decision(
-        self, stage: str, lane: Environment, approval: Approval | None
-    ) -> Any:
+    def _decision(self, stage: str, lane: Environment, approval: Approval | None) -> Any:
         if approval is None:
             return self._stage(stage, lane)
         subject, body = texts.decision(self.plan, lane, stage)
-        return self._ask(
-            stage, stage, approval, subject=subject, body=body, environment=lane.name
-        )
+        return self._ask(stage, stage, approval, subject=subject, body=body, environment=lane.name)
 
     def _ask(
         self,
@@ -220,23 +243,32 @@ class _Builder:
         environment: str = "",
     ) -> Any:
         return GateApprovalOperator(
-            task_id=task_id, task_display_name=texts.TITLES[task_id], pinned=self.pinned, gate=gate, asked=approval.by, environment=environment,
-            subject=subject, body=texts.who_and_when(self.plan, approval, body), response_timeout=approval.wait, doc_md=texts.TASKS[task_id],
-        )  # fmt: skip
+            task_id=task_id,
+            task_display_name=texts.TITLES[task_id],
+            pinned=self.pinned,
+            gate=gate,
+            asked=approval.by,
+            environment=environment,
+            subject=subject,
+            body=texts.who_and_when(self.plan, approval, body),
+            response_timeout=approval.wait,
+            doc_md=texts.TASKS[task_id],
+        )
 
     def _stage(self, stage: str, lane: Environment | None = None, **kwargs: Any) -> Any:
         return StageOperator(
-            task_id=stage, task_display_name=texts.TITLES[stage], pinned=self.pinned, stage=stage, environment=lane,
-            doc_md=texts.TASKS[stage], **kwargs,
-        )  # fmt: skip
-
-    def _group(
-        self, name: str, *, title: str | None = None, doc: str | None = None
-    ) -> TaskGroup:
-        heading, tooltip = texts.GROUPS.get(name, ("", ""))
-        return TaskGroup(
-            name, group_display_name=title or heading, tooltip=doc or tooltip
+            task_id=stage,
+            task_display_name=texts.TITLES[stage],
+            pinned=self.pinned,
+            stage=stage,
+            environment=lane,
+            doc_md=texts.TASKS[stage],
+            **kwargs,
         )
+
+    def _group(self, name: str, *, title: str | None = None, doc: str | None = None) -> TaskGroup:
+        heading, tooltip = texts.GROUPS.get(name, ("", ""))
+        return TaskGroup(name, group_display_name=title or heading, tooltip=doc or tooltip)
 
 
 def _id(name: str) -> str:

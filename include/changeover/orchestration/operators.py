@@ -1,7 +1,7 @@
 """Tasks: a thin edge that calls one use case and turns its answer into a task state.
 
-"No" fails the task and is never retried; "not applicable" skips it; a broken tool is retried and, since work on hosts is
-detached, a retry attaches to what the lost try had started.
+"No" fails the task and is never retried; "not applicable" skips it; a broken tool is retried and, since work on hosts
+is detached, a retry attaches to what the lost try had started.
 """
 
 from __future__ import annotations
@@ -185,7 +185,5 @@ class CloseOperator(BaseOperator):
             paths,
         )
         if self.decides and not is_wanted(upgrade, verdict):
-            raise AirflowFailException(
-                f"outcome: {verdict.outcome}: {'; '.join(verdict.reasons)}"
-            )
+            raise AirflowFailException(f"outcome: {verdict.outcome}: {'; '.join(verdict.reasons)}")
         return {"outcome": str(verdict.outcome), "report": paths}

@@ -24,8 +24,7 @@ def opened(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
         plan_digest=pinned.digest,
         plan_text=pinned.text,
         dag_run_id=dag_run.run_id,
-        requested_by=getattr(dag_run, "triggering_user_name", None)
-        or pinned.plan.requested_by,
+        requested_by=getattr(dag_run, "triggering_user_name", None) or pinned.plan.requested_by,
         asked=request(context),
         at=tools.clock(),
     )
@@ -76,10 +75,7 @@ def deliver_quietly(tools: Tools) -> None:
 def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     from changeover.wiring import write_report_files
 
-    return {
-        name: str(path)
-        for name, path in write_report_files(tools, upgrade.run.key).items()
-    }
+    return {name: str(path) for name, path in write_report_files(tools, upgrade.run.key).items()}
 
 
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
@@ -110,9 +106,7 @@ class ConnectionVault:
         for name in connections:
             extra = BaseHook.get_connection(name).extra_dejson
             keys[name] = str(extra["private_key"])
-            secrets |= {
-                key: str(value) for key, value in (extra.get("secrets") or {}).items()
-            }
+            secrets |= {key: str(value) for key, value in (extra.get("secrets") or {}).items()}
         for secret in (
             *secrets.values(),
             *(line for key in keys.values() for line in key.splitlines()),

@@ -122,7 +122,7 @@ TASKS = {
     "check_exit": "The blueprint's exit conditions. **Red** names the one that is not met.",
     "close_change": "Closes the change with its code, writes the run record and the report.",
     "record_outcome": "Records the outcome and fails the run unless it did what was asked. Runs whatever happened.",
-}  # fmt: skip
+}
 
 APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
 SUPPORT_BODY = "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open."
@@ -157,9 +157,7 @@ def approval_subject(plan: Plan) -> str:
 
 
 def support_subject(plan: Plan) -> str:
-    return (
-        f"Does support take over {plan.application} {plan.to_version} of {plan.client}?"
-    )
+    return f"Does support take over {plan.application} {plan.to_version} of {plan.client}?"
 
 
 def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
@@ -177,8 +175,6 @@ def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
 
 def who_and_when(plan: Plan, approval: Approval, body: str) -> str:
     """The form shows neither who may answer nor until when: the text has to."""
-    names = {
-        person.id: f"{person.name} ({person.role})" for person in plan.participants
-    }
+    names = {person.id: f"{person.name} ({person.role})" for person in plan.participants}
     asked = ", ".join(names.get(who, who) for who in approval.by)
     return f"{body}\n\nAsked: **{asked}**. No answer within {approval.wait} counts as a rejection."

@@ -28,9 +28,7 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
     if upgrade.mode is Mode.BACK_OUT:
         return not_applicable("a back-out goes to the release that was there before")
     plan = upgrade.plan
-    findings = path_findings(
-        upgrade.release, from_version=plan.from_version, to_version=plan.to_version
-    )
+    findings = path_findings(upgrade.release, from_version=plan.from_version, to_version=plan.to_version)
     result = CheckResult(
         "release-record-read",
         "",
@@ -47,11 +45,7 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
         findings,
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return (
-        yes(f"{len(findings)} findings, none inhibits")
-        if gate.passed
-        else no(*gate.reasons())
-    )
+    return yes(f"{len(findings)} findings, none inhibits") if gate.passed else no(*gate.reasons())
 
 
 def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
@@ -60,13 +54,12 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
         return not_applicable("a back-out goes to the release that was there before")
     plan, key = upgrade.plan, upgrade.run.key
     frozen = tools.ledger.frozen_hosts(key)
-    hosts = tuple(
-        host for environment in plan.environments for host in frozen[environment.name]
-    )
+    hosts = tuple(host for environment in plan.environments for host in frozen[environment.name])
     result = run_on_hosts(
-        upgrade, tools,
+        upgrade,
+        tools,
         HostWork("discover", "discover.yml", "estate", plan.from_version, changes=False, hosts=hosts),
-    )  # fmt: skip
+    )
     reports = {host.host: host.report for host in result.hosts if host.report}
     keep_text(
         upgrade,
@@ -75,10 +68,7 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
         "discovery.json",
         json.dumps(reports, indent=1, sort_keys=True, default=str),
     )
-    records = {
-        e.name: tools.cmdb.environment(plan.client, plan.application, e.name)
-        for e in plan.environments
-    }
+    records = {e.name: tools.cmdb.environment(plan.client, plan.application, e.name) for e in plan.environments}
     findings = discovery_findings(
         plan,
         records=records,
@@ -89,15 +79,27 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
     )
     results = tuple(_discovered(host.name, reports.get(host.name)) for host in hosts)
     gate = GateResult(
-        "client_analysis", "", tuple(("discovered", host.name) for host in hosts), results,
-        tuple(host.name for host in hosts), tuple(sorted(reports)), findings,
-    )  # fmt: skip
+        "client_analysis",
+        "",
+        tuple(("discovered", host.name) for host in hosts),
+        results,
+        tuple(host.name for host in hosts),
+        tuple(sorted(reports)),
+        findings,
+    )
     tools.ledger.record_gate(key, gate, tools.clock())
     for environment in plan.environments:
         for host in frozen[environment.name]:
             if host.name in reports:
-                mark(upgrade, tools, MarkKind.VERSION_DISCOVERED, environment.name, host=host.name,
-                     key=f"analysis-{host.name}", version=reports[host.name].get("version"))  # fmt: skip
+                mark(
+                    upgrade,
+                    tools,
+                    MarkKind.VERSION_DISCOVERED,
+                    environment.name,
+                    host=host.name,
+                    key=f"analysis-{host.name}",
+                    version=reports[host.name].get("version"),
+                )
     if not result.successful:
         return no(*result.reasons)
     advisories = sum(not finding.inhibits for finding in findings)
@@ -110,9 +112,5 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
 
 def _discovered(host: str, report: Any) -> CheckResult:
     if not report:
-        return CheckResult(
-            "discovered", host, CheckState.FAILED, "the host gave no report"
-        )
-    return CheckResult(
-        "discovered", host, CheckState.PASSED, f"version {report.get('version')}"
-    )
+        return CheckResult("discovered", host, CheckState.FAILED, "the host gave no report")
+    return CheckResult("discovered", host, CheckState.PASSED, f"version {report.get('version')}")

@@ -32,9 +32,7 @@ def record_answer(
     """Only a named person counts, and never the one who requested the run; anything else is a "no"."""
     who = str((responder or {}).get("id") or "")
     if who not in asked:
-        return no(
-            f"{gate}: answered by {who or 'nobody'}, asked were {', '.join(asked)}"
-        )
+        return no(f"{gate}: answered by {who or 'nobody'}, asked were {', '.join(asked)}")
     if gate == "plan" and who == upgrade.run.requested_by:
         return no(f"{gate}: {who} requested this run and cannot approve it")
     approved = option == "Approve"
@@ -59,9 +57,7 @@ def record_answer(
     if not approved:
         return no(f"{gate} rejected by {who}")
     if gate == "sign_off":
-        mark(
-            upgrade, tools, MarkKind.SIGNED_OFF, environment, by=who, plan_digest=digest
-        )
+        mark(upgrade, tools, MarkKind.SIGNED_OFF, environment, by=who, plan_digest=digest)
     if gate == "support":
         return _support(upgrade, tools, who)
     return yes(f"{gate} approved by {who}")

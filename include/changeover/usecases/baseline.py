@@ -1,11 +1,11 @@
-"""Baseline build and testing: the old release on a copy of production's data, upgraded, accepted, backed out, upgraded again."""
+"""Baseline: the old release on a copy of production's data, upgraded, accepted, backed out, upgraded again."""
 
 from __future__ import annotations
 
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
-from changeover.usecases.evidence import keep_business_data
+from changeover.usecases.evidence import rows_read
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -27,21 +27,17 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
     sources = hosts_of(upgrade, tools, plan.baseline.data_from or "")
     label = restore_point_label(upgrade)
     built = run_on_hosts(
-        upgrade, tools,
+        upgrade,
+        tools,
         HostWork("build", "build.yml", name, plan.from_version, changes=True, sources=sources, restore_point=label),
-    )  # fmt: skip
+    )
+    own = {host.name for host in hosts_of(upgrade, tools, name)}
     if not built.successful:
         return no("the baseline could not be built", *built.reasons)
-    data = {
-        dataset: rows
-        for host in built.hosts
-        for dataset, rows in (host.report.get("data") or {}).items()
-    }
-    keep_business_data(upgrade, tools, name, data)
+    data = {host.host: host.report["data"] for host in built.hosts if host.report.get("data") and host.host in own}
     if not data:
-        return no(
-            "the baseline's business data could not be read: nothing to compare with afterwards"
-        )
+        return no("the baseline's business data could not be read: nothing to compare with afterwards")
+    keep_business_data(upgrade, tools, name, data)
     mark(
         upgrade,
         tools,
@@ -50,9 +46,7 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
         key=f"restore-point-{name}",
         label=label,
     )
-    return yes(
-        f"baseline at {plan.from_version}: {', '.join(f'{n} {len(rows)} rows' for n, rows in sorted(data.items()))}"
-    )
+    return yes(f"baseline at {plan.from_version}: {rows_read(data)}")
 
 
 def implement(upgrade: Upgrade, tools: Tools) -> Answer:
@@ -61,10 +55,18 @@ def implement(upgrade: Upgrade, tools: Tools) -> Answer:
     for host in hosts_of(upgrade, tools, name):
         mark(upgrade, tools, MarkKind.IMPLEMENTING, name, host=host.name)
     done = run_on_hosts(
-        upgrade, tools,
-        HostWork("implement", "implement.yml", name, plan.to_version, changes=True, restore_point=restore_point_label(upgrade),
-                 limit=plan.baseline.implement_within),
-    )  # fmt: skip
+        upgrade,
+        tools,
+        HostWork(
+            "implement",
+            "implement.yml",
+            name,
+            plan.to_version,
+            changes=True,
+            restore_point=restore_point_label(upgrade),
+            limit=plan.baseline.implement_within,
+        ),
+    )
     if not done.successful:
         return no(
             "the upgrade of the baseline failed; no other environment is touched",
@@ -83,13 +85,19 @@ def back_out(upgrade: Upgrade, tools: Tools) -> Answer:
     plan, name = upgrade.plan, upgrade.plan.baseline.name
     mark(upgrade, tools, MarkKind.BACKING_OUT, name)
     done = run_on_hosts(
-        upgrade, tools,
-        HostWork("back_out", "back_out.yml", name, plan.from_version, changes=True, restore_point=restore_point_label(upgrade)),
-    )  # fmt: skip
+        upgrade,
+        tools,
+        HostWork(
+            "back_out",
+            "back_out.yml",
+            name,
+            plan.from_version,
+            changes=True,
+            restore_point=restore_point_label(upgrade),
+        ),
+    )
     if not done.successful:
-        return no(
-            "the rehearsed back-out failed: this upgrade has no way back", *done.reasons
-        )
+        return no("the rehearsed back-out failed: this upgrade has no way back", *done.reasons)
     return yes("baseline backed out")
 
 
@@ -129,9 +137,7 @@ def restore_point_label(upgrade: Upgrade) -> str:
 
 
 def _accept(upgrade: Upgrade, tools: Tools, gate_name: str, version: str) -> Answer:
-    gate = accept(
-        upgrade, tools, AcceptanceWanted(gate_name, upgrade.plan.baseline.name, version)
-    )
+    gate = accept(upgrade, tools, AcceptanceWanted(gate_name, upgrade.plan.baseline.name, version))
     if not gate.passed:
         return no(*gate.reasons())
     return yes(f"{version} accepted on the baseline: {gate.checks_run} checks")

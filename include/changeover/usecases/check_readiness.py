@@ -33,18 +33,14 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
     read = run_on_hosts(
         upgrade,
         tools,
-        HostWork(
-            "readiness", "readiness.yml", lane.name, plan.from_version, changes=False
-        ),
+        HostWork("readiness", "readiness.yml", lane.name, plan.from_version, changes=False),
     )
     facts = ReadinessFacts(
         run=upgrade.run.key,
         at=tools.clock(),
         probes=probes,
         reports={host.host: host.report for host in read.hosts if host.report},
-        restore_points=proven_restore_points(
-            lane_marks(upgrade, tools, lane.name), names
-        ),
+        restore_points=proven_restore_points(lane_marks(upgrade, tools, lane.name), names),
     )
     return decide(
         "readiness",

@@ -1,4 +1,4 @@
-"""Closeout: exit conditions checked, the change closed with its code, CMDB and discovery equal, the outcome on record."""
+"""Closeout: exit conditions checked, the change closed, CMDB and discovery equal, the outcome on record."""
 
 from __future__ import annotations
 
@@ -33,17 +33,13 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
         for lane in upgrade.lanes
         if lane.name in tools.ledger.outcomes(upgrade.run.key)
     ]
-    if Outcome.BACKED_OUT in outcomes and all(
-        o.is_success or o is Outcome.BACKED_OUT for o in outcomes
-    ):
+    if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
         return yes("exit: unsuccessful and backed out")
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()
     )
-    gate = GateResult(
-        "exit", "", tuple((r.key, "") for r in results), results, ("run",), ("run",)
-    )
+    gate = GateResult("exit", "", tuple((r.key, "") for r in results), results, ("run",), ("run",))
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     return yes("exit conditions met") if gate.passed else no(*gate.reasons())
 
@@ -53,15 +49,11 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     plan, key = upgrade.plan, upgrade.run.key
     outcomes = tools.ledger.outcomes(key)
     open_lanes = [
-        lane.name
-        for lane in upgrade.lanes
-        if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
+        lane.name for lane in upgrade.lanes if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
     ]
     incidents = [
         i.number
-        for i in tools.cmdb.open_incidents(
-            plan.client, plan.application, since=upgrade.run.opened_at
-        )
+        for i in tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)
         if i.severity <= CRITICAL
     ]
     unequal = []
@@ -72,9 +64,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
                 unequal.append(f"{host}: CMDB {recorded.get(host)}, discovered {found}")
     accepted = tools.ledger.marks(key, kind=MarkKind.SUPPORT_ACCEPTED)
     return {
-        "acceptance-complete": f"not upgraded: {', '.join(open_lanes)}"
-        if open_lanes
-        else "",
+        "acceptance-complete": f"not upgraded: {', '.join(open_lanes)}" if open_lanes else "",
         "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
         "support-accepted": "" if accepted else "support has not accepted",
         "cmdb-equals-discovery": "; ".join(unequal),
@@ -83,11 +73,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
 
 
 def _outbox(upgrade: Upgrade, tools: Tools) -> str:
-    waiting = [
-        item.write.op_key
-        for item in tools.ledger.outbox(change=upgrade.run.key)
-        if item.state != "delivered"
-    ]
+    waiting = [item.write.op_key for item in tools.ledger.outbox(change=upgrade.run.key) if item.state != "delivered"]
     return f"not yet in the CMDB: {', '.join(waiting)}" if waiting else ""
 
 
@@ -106,9 +92,7 @@ def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
     environments = dict(tools.ledger.outcomes(key))
     environments.pop("", None)
     for lane in upgrade.lanes:
-        if lane.name not in environments and tools.ledger.marks(
-            key, environment=lane.name, kind=MarkKind.LANE_STARTED
-        ):
+        if lane.name not in environments and tools.ledger.marks(key, environment=lane.name, kind=MarkKind.LANE_STARTED):
             environments[lane.name] = settled(upgrade, tools, lane)
     blockers = (
         *refused,
@@ -126,18 +110,32 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
     """Record the outcome, close the change with its code, write the run record, deliver what waits. Idempotent."""
     verdict, run, plan = outcome_of(upgrade, tools), upgrade.run, upgrade.plan
     tools.ledger.record_outcome(run.key, "", verdict, tools.clock())
-    environments = {
-        name: str(v.outcome)
-        for name, v in tools.ledger.outcomes(run.key).items()
-        if name
-    }
+    environments = {name: str(v.outcome) for name, v in tools.ledger.outcomes(run.key).items() if name}
     if upgrade.mode in (Mode.IMPLEMENT, Mode.BACK_OUT):
-        tell_cmdb(upgrade, tools, "record_run", f"record_run-{verdict.outcome}", run=run.key, outcome=str(verdict.outcome), mode=run.mode,
-                  from_version=plan.from_version, to_version=plan.to_version, plan_digest=run.plan_digest,
-                  started_at=run.opened_at.isoformat(), ended_at=tools.clock().isoformat(), environments=environments)  # fmt: skip
+        tell_cmdb(
+            upgrade,
+            tools,
+            "record_run",
+            f"record_run-{verdict.outcome}",
+            run=run.key,
+            outcome=str(verdict.outcome),
+            mode=run.mode,
+            from_version=plan.from_version,
+            to_version=plan.to_version,
+            plan_digest=run.plan_digest,
+            started_at=run.opened_at.isoformat(),
+            ended_at=tools.clock().isoformat(),
+            environments=environments,
+        )
         if tools.ledger.marks(run.key, kind=MarkKind.CHANGE_OPENED):
-            tell_cmdb(upgrade, tools, "close_change", "close_change", code=str(_code(upgrade, verdict)),
-                      notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}")  # fmt: skip
+            tell_cmdb(
+                upgrade,
+                tools,
+                "close_change",
+                "close_change",
+                code=str(_code(upgrade, verdict)),
+                notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}",
+            )
         deliver(tools.ledger, tools.cmdb, tools.clock())
     mark(
         upgrade,
@@ -151,9 +149,7 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
 
 def is_wanted(upgrade: Upgrade, verdict: Verdict) -> bool:
     """Whether the run did what it was asked for: a run in mode back-out wants `backed_out`."""
-    return verdict.outcome.is_success or (
-        upgrade.mode is Mode.BACK_OUT and verdict.outcome is Outcome.BACKED_OUT
-    )
+    return verdict.outcome.is_success or (upgrade.mode is Mode.BACK_OUT and verdict.outcome is Outcome.BACKED_OUT)
 
 
 def _code(upgrade: Upgrade, verdict: Verdict) -> str:
@@ -167,9 +163,7 @@ def _code(upgrade: Upgrade, verdict: Verdict) -> str:
 def _before_lanes(upgrade: Upgrade, tools: Tools, refused: tuple[str, ...]) -> Verdict:
     failure = _baseline_failure(upgrade, tools)
     if refused or failure:
-        return Verdict(
-            Outcome.REFUSED, (*refused, *failure, "no environment in use was touched")
-        )
+        return Verdict(Outcome.REFUSED, (*refused, *failure, "no environment in use was touched"))
     needed = {"entry", "kickoff", "release_analysis", "client_analysis"}
     seen = {gate.gate for _, gate in tools.ledger.gates(upgrade.run.key)}
     if not needed <= seen:
@@ -177,9 +171,7 @@ def _before_lanes(upgrade: Upgrade, tools: Tools, refused: tuple[str, ...]) -> V
             Outcome.UNKNOWN,
             (f"gates that never ran: {', '.join(sorted(needed - seen))}",),
         )
-    if upgrade.mode is Mode.REHEARSE and not tools.ledger.marks(
-        upgrade.run.key, kind=MarkKind.COMMITTED
-    ):
+    if upgrade.mode is Mode.REHEARSE and not tools.ledger.marks(upgrade.run.key, kind=MarkKind.COMMITTED):
         return Verdict(Outcome.UNKNOWN, ("the rehearsal did not come to its end",))
     done = (
         "analysis complete, nothing inhibits"
@@ -191,20 +183,11 @@ def _before_lanes(upgrade: Upgrade, tools: Tools, refused: tuple[str, ...]) -> V
 
 def _baseline_failure(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
     name = upgrade.plan.baseline.name
-    steps = [
-        s
-        for s in tools.ledger.steps(upgrade.run.key, environment=name)
-        if s.status in ("failed", "unknown")
-    ]
-    return tuple(
-        f"{name}: {step.step}: {'; '.join(step.reasons) or step.status}"
-        for step in steps
-    )
+    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=name) if s.status in ("failed", "unknown")]
+    return tuple(f"{name}: {step.step}: {'; '.join(step.reasons) or step.status}" for step in steps)
 
 
-def _unmet(
-    upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]
-) -> tuple[str, ...]:
+def _unmet(upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]) -> tuple[str, ...]:
     """A run whose lanes all ended upgraded is a success only once support has accepted."""
     if (
         upgrade.mode is not Mode.IMPLEMENT
@@ -214,8 +197,4 @@ def _unmet(
         return ()
     if set(environments) != {lane.name for lane in upgrade.lanes}:
         return ()
-    return tuple(
-        f"exit: {key}: {reason}"
-        for key, reason in exit_conditions(upgrade, tools).items()
-        if reason
-    )
+    return tuple(f"exit: {key}: {reason}" for key, reason in exit_conditions(upgrade, tools).items() if reason)

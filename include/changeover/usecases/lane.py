@@ -18,6 +18,7 @@ from changeover.usecases.evidence import (
     business_data_before,
     evidence_path,
     keep_business_data,
+    rows_read,
 )
 from changeover.usecases.lane_facts import (
     earlier_change,
@@ -45,7 +46,7 @@ WORK_ENDS_WITHIN = timedelta(hours=4)
 
 
 def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Whether this lane's turn has come: asked for, approved, the lane before it upgraded, and time enough in the window."""
+    """Whether this lane's turn has come: asked for, approved, the lane before upgraded, time enough in the window."""
     if upgrade.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT):
         return not_applicable(f"mode {upgrade.mode} touches no lane")
     if lane not in upgrade.lanes:
@@ -62,46 +63,57 @@ def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     gate = readiness_gate(upgrade, tools, lane)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     return (
-        yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts")
-        if gate.passed
-        else no(*gate.reasons())
+        yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts") if gate.passed else no(*gate.reasons())
     )
 
 
 def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """The rule's own go: used where the plan names nobody to ask."""
-    mark(upgrade, tools, MarkKind.APPROVED, lane.name, key=f"go-{lane.name}", gate="go_no_go", by="rule: all readiness checks passed",
-         plan_digest=upgrade.run.plan_digest)  # fmt: skip
+    mark(
+        upgrade,
+        tools,
+        MarkKind.APPROVED,
+        lane.name,
+        key=f"go-{lane.name}",
+        gate="go_no_go",
+        by="rule: all readiness checks passed",
+        plan_digest=upgrade.run.plan_digest,
+    )
     return yes("go: every readiness check passed and the plan is approved")
 
 
 def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Close traffic, take the restore point, prove it, and read the business data as it stands; the window is asked again."""
+    """Ask the window again, close traffic, take and prove the restore point, read the business data as it stands."""
     again = _window_now(upgrade, tools, lane)
     if again.reply is not Reply.YES:
         return again
     taken = run_on_hosts(
-        upgrade, tools,
-        HostWork("restore_point", "restore_point.yml", lane.name, upgrade.plan.from_version, changes=True,
-                 restore_point=window_label(upgrade, lane)),
-    )  # fmt: skip
+        upgrade,
+        tools,
+        HostWork(
+            "restore_point",
+            "restore_point.yml",
+            lane.name,
+            upgrade.plan.from_version,
+            changes=True,
+            restore_point=window_label(upgrade, lane),
+        ),
+    )
     if not taken.successful:
         return no("the restore point is not proven", *taken.reasons)
-    data = {
-        dataset: rows
-        for host in taken.hosts
-        for dataset, rows in (host.report.get("data") or {}).items()
-    }
+    data = {host.host: host.report["data"] for host in taken.hosts if host.report.get("data")}
     if not data:
-        return no(
-            "the business data could not be read before the change: nothing to compare with afterwards"
-        )
+        return no("the business data could not be read before the change: nothing to compare with afterwards")
     keep_business_data(upgrade, tools, lane.name, data)
-    mark(upgrade, tools, MarkKind.RESTORE_POINT_PROVEN, lane.name, key=f"window-point-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
-         label=window_label(upgrade, lane))  # fmt: skip
-    return yes(
-        f"restore point {window_label(upgrade, lane)} proven; {', '.join(f'{n}: {len(r)} rows' for n, r in sorted(data.items()))}"
+    mark(
+        upgrade,
+        tools,
+        MarkKind.RESTORE_POINT_PROVEN,
+        lane.name,
+        key=f"window-point-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
+        label=window_label(upgrade, lane),
     )
+    return yes(f"restore point {window_label(upgrade, lane)} proven; {rows_read(data)}")
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -117,10 +129,18 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             key=f"implementing-{lane.name}-{host.name}-{try_number}",
         )
     done = run_on_hosts(
-        upgrade, tools,
-        HostWork("implement", "implement.yml", lane.name, upgrade.plan.to_version, changes=True,
-                 restore_point=window_label(upgrade, lane), limit=lane.implement_within),
-    )  # fmt: skip
+        upgrade,
+        tools,
+        HostWork(
+            "implement",
+            "implement.yml",
+            lane.name,
+            upgrade.plan.to_version,
+            changes=True,
+            restore_point=window_label(upgrade, lane),
+            limit=lane.implement_within,
+        ),
+    )
     if not done.successful:
         return no("the upgrade failed", *done.reasons)
     mark(
@@ -175,18 +195,14 @@ def commit(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     done = run_on_hosts(
         upgrade,
         tools,
-        HostWork(
-            "commit", "commit.yml", lane.name, upgrade.plan.to_version, changes=True
-        ),
+        HostWork("commit", "commit.yml", lane.name, upgrade.plan.to_version, changes=True),
     )
     if not done.successful:
         return no(
             "the new release runs and was accepted, but could not be committed: a person must look",
             *done.reasons,
         )
-    _versions_read(
-        upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "commit"
-    )
+    _versions_read(upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "commit")
     mark(
         upgrade,
         tools,
@@ -203,9 +219,7 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         return not_applicable("the verdict is not to back out")
     label = _restore_label(upgrade, tools, lane)
     if label is None:
-        return no(
-            f"no proven restore point of {lane.name} is on record: a person must decide what is still possible"
-        )
+        return no(f"no proven restore point of {lane.name} is on record: a person must decide what is still possible")
     try_number = len(_back_outs(upgrade, tools, lane))
     chosen = _hosts_to_back_out(upgrade, tools, lane)
     mark(
@@ -217,13 +231,20 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         hosts=list(chosen),
         label=label,
     )
-    hosts = tuple(
-        host for host in hosts_of(upgrade, tools, lane.name) if host.name in chosen
-    )
+    hosts = tuple(host for host in hosts_of(upgrade, tools, lane.name) if host.name in chosen)
     done = run_on_hosts(
-        upgrade, tools,
-        HostWork("back_out", "back_out.yml", lane.name, upgrade.plan.from_version, changes=True, hosts=hosts, restore_point=label),
-    )  # fmt: skip
+        upgrade,
+        tools,
+        HostWork(
+            "back_out",
+            "back_out.yml",
+            lane.name,
+            upgrade.plan.from_version,
+            changes=True,
+            hosts=hosts,
+            restore_point=label,
+        ),
+    )
     if not done.successful:
         return no(
             "the back-out failed: a person must look; the hosts' locks are kept",
@@ -232,9 +253,7 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     gate = accept(
         upgrade,
         tools,
-        AcceptanceWanted(
-            "back_out_acceptance", lane.name, upgrade.plan.from_version, chosen
-        ),
+        AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, chosen),
     )
     if not gate.passed:
         return no(
@@ -259,24 +278,15 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             changes=True,
         ),
     )
-    tools.tell(
-        "locks released"
-        if freed.successful
-        else f"locks could not be released: {'; '.join(freed.reasons)}"
-    )
-    return yes(
-        f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks"
-    )
+    tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")
+    return yes(f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks")
 
 
 def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Nothing was changed: give back what was taken, and touch no host when nothing was."""
     if not _decided(upgrade, tools, lane, Decision.STAND_DOWN):
         return not_applicable("the verdict is not to stand down")
-    began = any(
-        step.step == "restore_point"
-        for step in tools.ledger.steps(upgrade.run.key, environment=lane.name)
-    )
+    began = any(step.step == "restore_point" for step in tools.ledger.steps(upgrade.run.key, environment=lane.name))
     if began:
         done = run_on_hosts(
             upgrade,
@@ -294,9 +304,7 @@ def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
                 "nothing was changed, but what was closed could not be reopened: a person must look",
                 *done.reasons,
             )
-        _versions_read(
-            upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "stand-down"
-        )
+        _versions_read(upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "stand-down")
     mark(
         upgrade,
         tools,
@@ -309,7 +317,7 @@ def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def settle(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Compute the environment's outcome from proofs and record it, in ledger and CMDB; "no" unless it ended upgraded."""
+    """Compute the outcome from proofs and record it, in ledger and CMDB; "no" unless it ended upgraded."""
     marks = lane_marks(upgrade, tools, lane.name)
     if fresh(MarkKind.LANE_STARTED, marks) is None:
         return not_applicable(f"{lane.name}: the lane did not start")
@@ -318,8 +326,17 @@ def settle(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     plan = upgrade.plan
     for host, version in proofs(upgrade, tools, lane).versions.items():
         if version is not None:
-            tell_cmdb(upgrade, tools, "record_version", f"version-{lane.name}-{host}-{version}", client=plan.client,
-                      application=plan.application, environment=lane.name, host=host, version=version)  # fmt: skip
+            tell_cmdb(
+                upgrade,
+                tools,
+                "record_version",
+                f"version-{lane.name}-{host}-{len(marks)}-{version}",
+                client=plan.client,
+                application=plan.application,
+                environment=lane.name,
+                host=host,
+                version=version,
+            )
     tell_cmdb(
         upgrade,
         tools,
@@ -345,19 +362,12 @@ def window_label(upgrade: Upgrade, lane: Environment) -> str:
 
 
 def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
-    approved = [
-        m
-        for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED)
-        if m.data.get("gate") == "plan"
-    ]
+    approved = [m for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED) if m.data.get("gate") == "plan"]
     if not any(m.data.get("plan_digest") == upgrade.run.plan_digest for m in approved):
         return "the plan is not approved"
     if upgrade.mode is Mode.BACK_OUT:
         return ""
-    if not any(
-        m.kind is MarkKind.RESTORE_POINT_PROVEN
-        for m in lane_marks(upgrade, tools, lane.name)
-    ):
+    if not any(m.kind is MarkKind.RESTORE_POINT_PROVEN for m in lane_marks(upgrade, tools, lane.name)):
         return "the preparations are not proven"
     outcomes = tools.ledger.outcomes(upgrade.run.key)
     for before in upgrade.lanes[: upgrade.lanes.index(lane)]:
@@ -369,9 +379,7 @@ def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
 def _window_now(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if upgrade.mode is Mode.BACK_OUT:
         return yes("a back-out does not wait for a window")
-    decision = may_start(
-        lane.window, at=tools.clock(), needs=time_needed(durations(upgrade, tools))
-    )
+    decision = may_start(lane.window, at=tools.clock(), needs=time_needed(durations(upgrade, tools)))
     if decision.missed:
         mark(
             upgrade,
@@ -398,56 +406,35 @@ def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:
 
 
 def _back_outs(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[object, ...]:
-    return tools.ledger.marks(
-        upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT
-    )
+    return tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)
 
 
-def _decided(
-    upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decision
-) -> bool:
-    last = fresh(
-        MarkKind.DECIDED, since_back_out(lane_marks(upgrade, tools, lane.name))
-    )
+def _decided(upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decision) -> bool:
+    last = fresh(MarkKind.DECIDED, since_back_out(lane_marks(upgrade, tools, lane.name)))
     return last is not None and last.data.get("decision") == decision
 
 
 def _restore_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str | None:
     if upgrade.mode is not Mode.BACK_OUT:
-        point = fresh(
-            MarkKind.RESTORE_POINT_PROVEN, lane_marks(upgrade, tools, lane.name)
-        )
+        point = fresh(MarkKind.RESTORE_POINT_PROVEN, lane_marks(upgrade, tools, lane.name))
         return str(point.data["label"]) if point else None
     earlier = earlier_change(upgrade, tools, lane.name)
     if earlier is None:
         return None
     run, label = earlier
-    kept = (
-        tools.settings.evidence_directory(run.key)
-        / lane.name
-        / "business-data-before.json"
-    )
-    if (
-        kept.exists()
-        and not evidence_path(upgrade, tools, lane.name, kept.name).exists()
-    ):
+    kept = tools.settings.evidence_directory(run.key) / lane.name / "business-data-before.json"
+    if kept.exists() and not evidence_path(upgrade, tools, lane.name, kept.name).exists():
         keep_business_data(upgrade, tools, lane.name, business_data_before(kept))
     return label
 
 
-def _hosts_to_back_out(
-    upgrade: Upgrade, tools: Tools, lane: Environment
-) -> tuple[str, ...]:
+def _hosts_to_back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[str, ...]:
     everyone = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
     if upgrade.mode is Mode.BACK_OUT:
         return everyone
-    steps = [
-        s
-        for s in tools.ledger.steps(upgrade.run.key, environment=lane.name)
-        if s.step == "implement"
-    ]
+    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if s.step == "implement"]
     states = steps[-1].hosts if steps else {}
-    failed = [host for host in everyone if states.get(host) not in ("ok",)]
+    failed = [host for host in everyone if states.get(host) != "ok"]
     return hosts_to_back_out(lane.back_out, touched=everyone, failed=failed)
 
 

@@ -26,9 +26,7 @@ def since_back_out(marks: Sequence[Mark]) -> tuple[Mark, ...]:
     return tuple(marks[last + 1 :])
 
 
-def lane_facts(
-    upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_progress: bool
-) -> LaneFacts:
+def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_progress: bool) -> LaneFacts:
     marks = since_back_out(lane_marks(upgrade, tools, lane.name))
     kinds = {mark.kind for mark in marks}
     return LaneFacts(
@@ -38,19 +36,12 @@ def lane_facts(
         accepted=MarkKind.ACCEPTED in kinds,
         signed_off=MarkKind.SIGNED_OFF in kinds,
         work_in_progress=work_in_progress,
-        back_out_wanted=upgrade.mode is Mode.BACK_OUT
-        and MarkKind.LANE_STARTED in kinds,
+        back_out_wanted=upgrade.mode is Mode.BACK_OUT and MarkKind.LANE_STARTED in kinds,
     )
 
 
-def newest_gate(
-    upgrade: Upgrade, tools: Tools, environment: str, name: str
-) -> GateResult | None:
-    gates = [
-        gate
-        for _, gate in tools.ledger.gates(upgrade.run.key, environment=environment)
-        if gate.gate == name
-    ]
+def newest_gate(upgrade: Upgrade, tools: Tools, environment: str, name: str) -> GateResult | None:
+    gates = [gate for _, gate in tools.ledger.gates(upgrade.run.key, environment=environment) if gate.gate == name]
     return gates[-1] if gates else None
 
 
@@ -84,18 +75,12 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
             *_failed_steps(upgrade, tools, lane.name),
             *_failed_acceptance(acceptance),
         ),
-        hosts_backed_out=tuple(backing_out.data.get("hosts") or ())
-        if backing_out
-        else (),
+        hosts_backed_out=tuple(backing_out.data.get("hosts") or ()) if backing_out else (),
     )
 
 
 def _version(marks: Sequence[Mark], host: str) -> str | None:
-    read = [
-        mark
-        for mark in marks
-        if mark.kind is MarkKind.VERSION_DISCOVERED and mark.host == host
-    ]
+    read = [mark for mark in marks if mark.kind is MarkKind.VERSION_DISCOVERED and mark.host == host]
     return read[-1].data.get("version") if read else None
 
 
@@ -104,11 +89,7 @@ def _why(marks: Sequence[Mark]) -> tuple[str, ...]:
     rejected = fresh(MarkKind.REJECTED, marks)
     return (
         *((str(missed.data.get("reason")),) if missed else ()),
-        *(
-            (f"{rejected.data.get('gate')} rejected by {rejected.data.get('by')}",)
-            if rejected
-            else ()
-        ),
+        *((f"{rejected.data.get('gate')} rejected by {rejected.data.get('by')}",) if rejected else ()),
     )
 
 
@@ -118,22 +99,15 @@ def _failed_steps(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str
     return tuple(
         f"{step.step}: {'; '.join(step.reasons) or step.status}"
         for step in steps
-        if step.step in names
-        and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
+        if step.step in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
     )
 
 
 def _failed_acceptance(gate: GateResult | None) -> tuple[str, ...]:
-    return (
-        tuple(f"acceptance: {reason}" for reason in gate.reasons())
-        if gate and not gate.passed
-        else ()
-    )
+    return tuple(f"acceptance: {reason}" for reason in gate.reasons()) if gate and not gate.passed else ()
 
 
-def earlier_change(
-    upgrade: Upgrade, tools: Tools, environment: str
-) -> tuple[Run, str] | None:
+def earlier_change(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Run, str] | None:
     """The newest earlier run of this plan that changed the environment, and its proven restore point's label."""
     for run in tools.ledger.runs(limit=500):
         if run.dag_id != upgrade.run.dag_id or run.key == upgrade.run.key:

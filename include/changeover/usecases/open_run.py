@@ -49,26 +49,17 @@ def request_faults(plan: Plan, asked: Mapping[str, Any]) -> tuple[str, ...]:
     """Everything wrong with a request; Airflow lets unknown keys and wrong names pass."""
     lanes = [lane.name for lane in plan.lanes]
     environments = asked.get("environments") or []
-    wanted: Sequence[Any] = (
-        environments if isinstance(environments, list | tuple) else [environments]
-    )
+    wanted: Sequence[Any] = environments if isinstance(environments, list | tuple) else [environments]
     mode = asked.get("mode", Mode.IMPLEMENT)
     modes = [str(m) for m in Mode]
     return (
-        *(
-            f"{key}: not known; known are {', '.join(sorted(KNOWN_KEYS))}"
-            for key in sorted(set(asked) - KNOWN_KEYS)
-        ),
+        *(f"{key}: not known; known are {', '.join(sorted(KNOWN_KEYS))}" for key in sorted(set(asked) - KNOWN_KEYS)),
         *(
             f"environments: {name!r} is not a lane of this plan; lanes are {', '.join(lanes)}"
             for name in wanted
             if name not in lanes
         ),
-        *(
-            (f"mode: {mode!r} is not one of {', '.join(modes)}",)
-            if mode not in modes
-            else ()
-        ),
+        *((f"mode: {mode!r} is not one of {', '.join(modes)}",) if mode not in modes else ()),
         *(
             f"{key}: must be one line of at most 500 characters"
             for key in ("reason", "change_reference")

@@ -24,8 +24,13 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return not_applicable(f"mode {upgrade.mode} ends before planning")
-    sheet = run_sheet(upgrade.plan, upgrade.lanes, durations(upgrade, tools), digest=upgrade.run.plan_digest,
-                      hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()})  # fmt: skip
+    sheet = run_sheet(
+        upgrade.plan,
+        upgrade.lanes,
+        durations(upgrade, tools),
+        digest=upgrade.run.plan_digest,
+        hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()},
+    )
     mark(
         upgrade,
         tools,
@@ -40,15 +45,11 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
 
 def durations(upgrade: Upgrade, tools: Tools) -> Durations:
     """What the baseline took in this run; in mode back-out, what the newest rehearsal of this plan's DAG took."""
-    steps: tuple[StepRecord, ...] = tools.ledger.steps(
-        upgrade.run.key, environment=upgrade.plan.baseline.name
-    )
+    steps: tuple[StepRecord, ...] = tools.ledger.steps(upgrade.run.key, environment=upgrade.plan.baseline.name)
     if not any(step.step == "back_out" for step in steps):
         for run in tools.ledger.runs(limit=200):
             if run.dag_id == upgrade.run.dag_id and run.key != upgrade.run.key:
-                steps = tools.ledger.steps(
-                    run.key, environment=upgrade.plan.baseline.name
-                )
+                steps = tools.ledger.steps(run.key, environment=upgrade.plan.baseline.name)
                 if any(step.step == "back_out" for step in steps):
                     break
     return measured(steps)
@@ -56,11 +57,7 @@ def durations(upgrade: Upgrade, tools: Tools) -> Durations:
 
 def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
     """The change is scheduled only when the plan's approval names this very digest."""
-    approved = [
-        m
-        for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED)
-        if m.data.get("gate") == "plan"
-    ]
+    approved = [m for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED) if m.data.get("gate") == "plan"]
     last = fresh(MarkKind.APPROVED, approved)
     if last is None:
         return no("the plan has no approval on record")
@@ -70,9 +67,7 @@ def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
         )
     tell_cmdb(upgrade, tools, "move_change", "scheduled", state="scheduled")
     tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
-    return yes(
-        f"approved by {last.data.get('by')} for plan {upgrade.run.plan_digest[:12]}"
-    )
+    return yes(f"approved by {last.data.get('by')} for plan {upgrade.run.plan_digest[:12]}")
 
 
 def time_needed(durations: Durations) -> timedelta:

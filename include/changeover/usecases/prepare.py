@@ -1,4 +1,4 @@
-"""Upgrade preparations: artefacts in place and verified on every host, a first restore point taken and proven readable."""
+"""Upgrade preparations: artefacts verified on every host, a first restore point taken and proven readable."""
 
 from __future__ import annotations
 
@@ -25,19 +25,16 @@ def prepare(upgrade: Upgrade, tools: Tools) -> Answer:
     if upgrade.mode is not Mode.IMPLEMENT:
         return not_applicable(f"mode {upgrade.mode} stages nothing")
     plan = upgrade.plan
-    hosts = tuple(
-        host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name)
-    )
+    hosts = tuple(host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name))
     label = f"{upgrade.run.key}-preparation"
     done = run_on_hosts(
-        upgrade, tools,
+        upgrade,
+        tools,
         HostWork("prepare", "prepare.yml", "estate", plan.from_version, changes=True, hosts=hosts, restore_point=label),
-    )  # fmt: skip
+    )
     names = tuple(host.name for host in hosts)
     reports = {host.host: host.report for host in done.hosts if host.report}
-    results = tuple(
-        _check(key, name, reports.get(name, {})) for key in CHECKS for name in names
-    )
+    results = tuple(_check(key, name, reports.get(name, {})) for key in CHECKS for name in names)
     gate = GateResult(
         "preparations",
         "",

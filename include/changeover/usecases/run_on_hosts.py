@@ -45,9 +45,7 @@ def run_on_hosts(upgrade: Upgrade, tools: Tools, work: HostWork) -> ExecutionRes
     return result
 
 
-def execution_running(
-    upgrade: Upgrade, tools: Tools, environment: str
-) -> tuple[str, ...]:
+def execution_running(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str, ...]:
     """Steps of an environment whose execution is alive."""
     alive = []
     for step in tools.ledger.steps(upgrade.run.key, environment=environment):
@@ -59,22 +57,13 @@ def execution_running(
 
 def _generation(upgrade: Upgrade, tools: Tools, work: HostWork) -> int:
     if work.changes:
-        done = tools.ledger.marks(
-            upgrade.run.key, environment=work.environment, kind=MarkKind.BACKED_OUT
-        )
+        done = tools.ledger.marks(upgrade.run.key, environment=work.environment, kind=MarkKind.BACKED_OUT)
         return changing_generation(back_outs=len(done))
-    return reading_generation(
-        tools.ledger.steps(upgrade.run.key, environment=work.environment), work.step
-    )
+    return reading_generation(tools.ledger.steps(upgrade.run.key, environment=work.environment), work.step)
 
 
-def _directory(
-    upgrade: Upgrade, tools: Tools, environment: str, step: str, generation: int
-) -> Any:
-    return (
-        tools.settings.executions_directory(upgrade.run.key)
-        / f"{environment}.{step}.{generation}"
-    )
+def _directory(upgrade: Upgrade, tools: Tools, environment: str, step: str, generation: int) -> Any:
+    return tools.settings.executions_directory(upgrade.run.key) / f"{environment}.{step}.{generation}"
 
 
 def _once(
@@ -107,9 +96,7 @@ def _once(
         timeout=work.limit,
         directory=directory,
     )
-    credentials = tools.vault.credentials(
-        sorted({host.connection for host in (*hosts, *work.sources)})
-    )
+    credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))
     result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=tools.stop)
     ledger.end_step(
         StepRecord(
@@ -127,16 +114,20 @@ def _once(
         )
     )
     if result.status is StepStatus.UNKNOWN and work.changes:
-        mark(upgrade, tools, MarkKind.BLOCKED, work.environment, key=f"unknown-{work.environment}-{work.step}-{generation}",
-             reason="; ".join(result.reasons))  # fmt: skip
+        mark(
+            upgrade,
+            tools,
+            MarkKind.BLOCKED,
+            work.environment,
+            key=f"unknown-{work.environment}-{work.step}-{generation}",
+            reason="; ".join(result.reasons),
+        )
     return result
 
 
 def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]:
     plan = upgrade.plan
-    environment = next(
-        (e for e in plan.environments if e.name == work.environment), None
-    )
+    environment = next((e for e in plan.environments if e.name == work.environment), None)
     return {
         "changeover_run": upgrade.run.key,
         "changeover_step": work.step,
@@ -146,13 +137,9 @@ def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]
         "from_version": plan.from_version,
         "to_version": plan.to_version,
         "target_version": work.target_version,
-        "artefact_dir": str(
-            tools.settings.artefacts / plan.application / plan.to_version
-        ),
+        "artefact_dir": str(tools.settings.artefacts / plan.application / plan.to_version),
         "restore_point": work.restore_point,
-        "datasets": dict(
-            tools.expectations.queries(plan.application, work.target_version)
-        ),
+        "datasets": dict(tools.expectations.queries(plan.application, work.target_version)),
         **(environment.variables if environment else {}),
         **work.variables,
     }

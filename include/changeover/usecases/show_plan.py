@@ -223,14 +223,18 @@ def _lane(
             Branch("implement", f"within {limit}", (step("implement"),)),
             Branch("acceptance", "acceptance suite and comparison of business data", (step("verify"),)),
             Branch("sign-off", _asked(plan, sign) if sign else "passed acceptance is the sign-off"),
-            Branch("verdict", "one of", (
-                Branch("commit", "everything is proven", (step("commit"),)),
-                Branch("back out", f"begun and not proven; {_scope(environment)}", (step("back_out"),)),
-                Branch("stand down", "the change had not begun; what was closed is opened", (step("resume"),)),
-            )),
+            Branch(
+                "verdict",
+                "one of",
+                (
+                    Branch("commit", "everything is proven", (step("commit"),)),
+                    Branch("back out", f"begun and not proven; {_scope(environment)}", (step("back_out"),)),
+                    Branch("stand down", "the change had not begun; what was closed is opened", (step("resume"),)),
+                ),
+            ),
             Branch("settle", "versions are read on every host, the outcome is recorded, the locks are released"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _scope(environment: Environment) -> str:

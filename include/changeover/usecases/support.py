@@ -29,23 +29,17 @@ def hypercare_due(upgrade: Upgrade, tools: Tools) -> Answer:
         return not_applicable(f"mode {upgrade.mode} has no hypercare")
     outcomes = tools.ledger.outcomes(upgrade.run.key)
     waiting = [
-        lane.name
-        for lane in upgrade.lanes
-        if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
+        lane.name for lane in upgrade.lanes if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
     ]
     if waiting:
         return not_applicable(f"not upgraded: {', '.join(waiting)}")
-    return yes(
-        f"watching {', '.join(lane.name for lane in upgrade.lanes)} for {upgrade.plan.support.hypercare.length}"
-    )
+    return yes(f"watching {', '.join(lane.name for lane in upgrade.lanes)} for {upgrade.plan.support.hypercare.length}")
 
 
 def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
     """One look: the version still runs and services are up on every host, and no critical incident is open."""
     plan = upgrade.plan
-    hosts = tuple(
-        host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name)
-    )
+    hosts = tuple(host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name))
     seen = run_on_hosts(
         upgrade,
         tools,
@@ -58,14 +52,8 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
             hosts=hosts,
         ),
     )
-    results = [
-        _look(host.host, dict(host.report), plan.to_version)
-        for host in seen.hosts
-        if host.report
-    ]
-    incidents = tools.cmdb.open_incidents(
-        plan.client, plan.application, since=upgrade.run.opened_at
-    )
+    results = [_look(host.host, dict(host.report), plan.to_version) for host in seen.hosts if host.report]
+    incidents = tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)
     critical = [f"{i.number}: {i.summary}" for i in incidents if i.severity <= CRITICAL]
     results.append(
         CheckResult(
@@ -108,11 +96,7 @@ def hypercare_until(upgrade: Upgrade, tools: Tools) -> datetime:
 
 def support_accepts(upgrade: Upgrade, tools: Tools, *, by: str) -> Answer:
     """Support has said yes; after a watch that ended well."""
-    gates = [
-        gate
-        for _, gate in tools.ledger.gates(upgrade.run.key)
-        if gate.gate == "hypercare"
-    ]
+    gates = [gate for _, gate in tools.ledger.gates(upgrade.run.key) if gate.gate == "hypercare"]
     if not gates or not gates[-1].passed:
         return no(
             "the hypercare watch did not end well",

@@ -28,7 +28,7 @@ from changeover.settings import Settings
 
 @dataclass(frozen=True)
 class Tools:
-    """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller was told to end."""
+    """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller has to end."""
 
     settings: Settings
     catalogue: Catalogue
@@ -59,9 +59,7 @@ class Upgrade:
     @property
     def lanes(self) -> tuple[Environment, ...]:
         """The lanes this run was asked to go through, in plan order."""
-        return tuple(
-            lane for lane in self.plan.lanes if lane.name in self.run.environments
-        )
+        return tuple(lane for lane in self.plan.lanes if lane.name in self.run.environments)
 
 
 class Reply(StrEnum):
@@ -102,14 +100,10 @@ def mark(
     **data: Any,
 ) -> None:
     """Write one fact into the ledger, now."""
-    tools.ledger.mark(
-        Mark(upgrade.run.key, kind, tools.clock(), environment, host, data, key)
-    )
+    tools.ledger.mark(Mark(upgrade.run.key, kind, tools.clock(), environment, host, data, key))
 
 
-def tell_cmdb(
-    upgrade: Upgrade, tools: Tools, kind: str, op: str, **payload: Any
-) -> None:
+def tell_cmdb(upgrade: Upgrade, tools: Tools, kind: str, op: str, **payload: Any) -> None:
     """Put a CMDB write into the outbox; `op` names it within the run, so that a repeated task writes once."""
     key = upgrade.run.key
     tools.ledger.enqueue(CmdbWrite(f"{key}/{op}", key, kind, payload, tools.clock()))

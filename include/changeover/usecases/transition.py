@@ -22,14 +22,10 @@ from changeover.usecases.tools import (
 )
 
 
-def check_entry(
-    upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()
-) -> Answer:
-    """The request itself, the entry conditions of the plan, and the hosts of every environment read from the CMDB and frozen."""
+def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()) -> Answer:
+    """The request, the entry conditions, and the hosts of every environment: read from the CMDB and frozen."""
     today = tools.clock().date()
-    results = [
-        _check(key, reason) for key, reason in entry_conditions(upgrade, today).items()
-    ]
+    results = [_check(key, reason) for key, reason in entry_conditions(upgrade, today).items()]
     results.append(_check("request-valid", "; ".join(request_faults)))
     hosts, faults = resolve_hosts(upgrade, tools.cmdb)
     results.append(_check("hosts-on-record", "; ".join(faults)))
@@ -62,9 +58,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
     outside = [name for name in named if name not in sow.environments]
     inhibitors = [
         finding.summary
-        for finding in path_findings(
-            upgrade.release, from_version=plan.from_version, to_version=plan.to_version
-        )
+        for finding in path_findings(upgrade.release, from_version=plan.from_version, to_version=plan.to_version)
         if finding.inhibits
     ]
     return {
@@ -74,29 +68,21 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         "statement-of-work-covers-date": ""
         if sow.valid_from <= today <= sow.valid_until
         else f"{sow.id} is valid from {sow.valid_from} to {sow.valid_until}, today is {today}",
-        "statement-of-work-covers-environments": f"{sow.id} does not cover {', '.join(outside)}"
-        if outside
-        else "",
+        "statement-of-work-covers-environments": f"{sow.id} does not cover {', '.join(outside)}" if outside else "",
         "request-or-recommendation": ""
         if plan.trigger.dated <= today
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
         "release-applicable": "; ".join(inhibitors),
-        "reason-given": ""
-        if run.mode != Mode.BACK_OUT or run.reason
-        else "a back-out needs a reason",
+        "reason-given": "" if run.mode != Mode.BACK_OUT or run.reason else "a back-out needs a reason",
     }
 
 
-def resolve_hosts(
-    upgrade: Upgrade, cmdb: Cmdb
-) -> tuple[dict[str, tuple[Host, ...]], list[str]]:
+def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, ...]], list[str]]:
     """The hosts the CMDB has for every environment of the plan, and every fault in that."""
     hosts: dict[str, tuple[Host, ...]] = {}
     faults = []
     for environment in upgrade.plan.environments:
-        recorded = cmdb.environment(
-            upgrade.plan.client, upgrade.plan.application, environment.name
-        )
+        recorded = cmdb.environment(upgrade.plan.client, upgrade.plan.application, environment.name)
         if recorded is None or not recorded.hosts:
             faults.append(
                 f"the CMDB has no host for {upgrade.plan.client}/{upgrade.plan.application}/{environment.name}"
@@ -105,8 +91,7 @@ def resolve_hosts(
         hosts[environment.name] = recorded.hosts
     addresses = [(host.address, host.port) for each in hosts.values() for host in each]
     faults += [
-        f"two hosts share the address {a}:{p}"
-        for a, p in sorted({x for x in addresses if addresses.count(x) > 1})
+        f"two hosts share the address {a}:{p}" for a, p in sorted({x for x in addresses if addresses.count(x) > 1})
     ]
     return hosts, faults
 
@@ -117,18 +102,22 @@ def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
         return not_applicable(f"mode {upgrade.mode} opens no change")
     plan, run = upgrade.plan, upgrade.run
     tell_cmdb(
-        upgrade, tools, "open_change", "open_change",
+        upgrade,
+        tools,
+        "open_change",
+        "open_change",
         title=f"{plan.title} ({plan.client})",
-        description=f"{plan.trigger.reason} [{plan.trigger.kind} {plan.trigger.reference}, {plan.statement_of_work.id}]",
-        client=plan.client, application=plan.application, requested_by=run.requested_by or plan.requested_by,
-        reference=run.change_reference, environments=[lane.name for lane in upgrade.lanes],
-    )  # fmt: skip
+        description=f"{plan.trigger.reason} ({plan.trigger.reference}, {plan.statement_of_work.id})",
+        client=plan.client,
+        application=plan.application,
+        requested_by=run.requested_by or plan.requested_by,
+        reference=run.change_reference,
+        environments=[lane.name for lane in upgrade.lanes],
+    )
     tell_cmdb(upgrade, tools, "move_change", "assess", state="assess")
     mark(upgrade, tools, MarkKind.CHANGE_OPENED, key="change-opened")
     return yes(f"change opened for {plan.title}")
 
 
 def _check(key: str, reason: str) -> CheckResult:
-    return CheckResult(
-        key, "", CheckState.FAILED if reason else CheckState.PASSED, reason
-    )
+    return CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
