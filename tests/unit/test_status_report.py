@@ -260,7 +260,7 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path, failed: str) -
 HEADLINES = {
     Outcome.SUCCESSFUL: "Upgraded, accepted, and proven on every host.",
     Outcome.BACKED_OUT: "Not upgraded. What had begun was backed out, and the old release is proven to run.",
-    Outcome.REFUSED: "Not upgraded. A gate said no before anything was touched.",
+    Outcome.REFUSED: "Not upgraded. A gate said no before any environment in use was touched.",
     Outcome.MISSED: "Not upgraded. The maintenance window was missed, and nothing was touched.",
     Outcome.UNKNOWN: "A person must look: what is true is not proven.",
     Outcome.BACK_OUT_FAILED: "A person must look: the back-out is not proven.",

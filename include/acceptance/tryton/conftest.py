@@ -52,7 +52,8 @@ class Server:
         """Records as a person with the acceptance account sees them."""
         mark = self.login()
         context = self.call("model.res.user.get_preferences", True, {}, authorization=mark)
-        found = self.call(f"model.{model}.search_read", domain, 0, None, [["id", "ASC"]], fields, context, authorization=mark)
+        params = (domain, 0, None, [["id", "ASC"]], fields, context)
+        found = self.call(f"model.{model}.search_read", *params, authorization=mark)
         return list(found)
 
 

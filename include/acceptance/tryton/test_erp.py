@@ -15,7 +15,8 @@ def test_wanted_release_answers(server: Any) -> None:
 def test_server_is_started_from_the_wanted_release(host: Any, server: Any) -> None:
     """The process on the host belongs to the release that is said to run: no old one is left over."""
     home = server.variables["app_root"]
-    lines = [line for line in host.check_output("ps -eo args").splitlines() if f"{home}/releases/" in line and "bin/trytond " in line]
+    found = host.check_output("ps -eo args").splitlines()
+    lines = [line for line in found if f"{home}/releases/" in line and "bin/trytond " in line]
     assert lines, "no server of this host runs"
     assert all(f"{home}/releases/{server.target_version}/" in line for line in lines), lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
-from changeover.usecases.evidence import rows_read
+from changeover.usecases.evidence import keep_business_data, rows_read
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
