@@ -1,0 +1,1 @@
+"""Pages of the product inside the Airflow UI."""

@@ -1,0 +1,22 @@
+"""Registers the product's page with Airflow; everything else lives in the package."""
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+from changeover.orchestration.console_page import mounted
+
+
+class ChangeoverPlugin(AirflowPlugin):
+    """A "Record" tab on every run: what the ledger says of it."""
+
+    name = "changeover"
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [mounted()]
+    external_views: ClassVar[list[dict[str, Any]]] = [
+        {
+            "name": "Record",
+            "href": "/changeover/record/{DAG_ID}?run={RUN_ID}",
+            "destination": "dag_run",
+            "url_route": "changeover-record",
+        }
+    ]

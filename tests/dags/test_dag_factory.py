@@ -1,0 +1,91 @@
+"""The DAG of a plan: its shape, its determinism, its cost in size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from changeover.adapters.plan_files import parse_plan
+from changeover.settings import load
+
+PLAN = load({}).plans / "lindgren" / "roundup-2.6.yaml"
+
+
+def build() -> Any:
+    from changeover.orchestration.dag_factory import build_dag
+
+    raw = PLAN.read_bytes()
+    plan = parse_plan(raw, name=str(PLAN))
+    return build_dag(plan, plan_digest=hashlib.sha256(raw).hexdigest(), plan_text=raw.decode())
+
+
+def serialised() -> dict[str, Any]:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return dict(DagSerialization.to_dict(build()))
+
+
+@pytest.fixture(scope="module")
+def dag() -> Any:
+    return build()
+
+
+def test_the_eleven_sub_processes_are_the_top_level(dag: Any) -> None:
+    groups = [name for name in dag.task_group.children if name.startswith("s")]
+    assert groups == [
+        "s01_transition",
+        "s02_kickoff",
+        "s03_release_analysis",
+        "s04_client_analysis",
+        "s05_baseline",
+        "s06_planning",
+        "s07_preparations",
+        "s08_s09_training",
+        "s08_s09_production",
+        "s10_support",
+        "s11_closeout",
+    ]
+
+
+def test_two_parses_give_the_same_serialised_dag() -> None:
+    assert json.dumps(serialised(), sort_keys=True) == json.dumps(serialised(), sort_keys=True)
+
+
+def test_operators_do_not_carry_the_trigger_form() -> None:
+    tasks = serialised()["dag"]["tasks"]
+    assert not [task["__var"]["task_id"] for task in tasks if task["__var"].get("params")]
+
+
+def test_the_last_task_is_a_teardown_that_fails_the_run(dag: Any) -> None:
+    """C01: a run whose back-out went well is still a failed upgrade."""
+    last = dag.get_task("record_outcome")
+    assert last.is_teardown
+    assert last.on_failure_fail_dagrun
+    assert last.decides
+
+
+def test_a_lane_starts_only_from_the_settle_of_the_one_before(dag: Any) -> None:
+    window = dag.get_task("s08_s09_production.window")
+    assert window.upstream_task_ids == {"s08_s09_training.settle"}
+    assert window.trigger_rule == "all_done"
+
+
+def test_the_back_out_hangs_on_the_verdict_alone(dag: Any) -> None:
+    """C02: nothing but the verdict, which waits for work in progress, can start it."""
+    assert dag.get_task("s08_s09_training.back_out").upstream_task_ids == {"s08_s09_training.verdict"}
+
+
+def test_everybody_who_is_asked_is_named(dag: Any) -> None:
+    """C03: the core checks respondents only when a list is set."""
+    asked = [task for task in dag.tasks if hasattr(task, "assigned_users")]
+    assert asked
+    assert all(task.assigned_users and task.fail_on_reject and task.response_timeout for task in asked)
+
+
+def test_every_task_and_group_tells_the_operator_what_it_does(dag: Any) -> None:
+    assert all(task.doc_md for task in dag.tasks)
+    assert all(group.tooltip for group in dag.task_group.children.values() if hasattr(group, "tooltip"))
+    assert "Plan digest" in dag.doc_md
