@@ -1,7 +1,5 @@
 """Registers the product's page with Airflow; everything else lives in the package."""
 
-from typing import Any, ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 
 from changeover.orchestration.console_page import mounted
@@ -11,8 +9,8 @@ class ChangeoverPlugin(AirflowPlugin):
     """A "Record" tab on every run: what the ledger says of it."""
 
     name = "changeover"
-    fastapi_apps: ClassVar[list[dict[str, Any]]] = [mounted()]
-    external_views: ClassVar[list[dict[str, Any]]] = [
+    fastapi_apps = [mounted()]  # noqa: RUF012 Airflow declares these as instance variables
+    external_views = [  # noqa: RUF012 as above
         {
             "name": "Record",
             "href": "/changeover/record/{DAG_ID}?run={RUN_ID}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def go_through(upgrade: Upgrade, tools: Tools, environment: Environment) -> dict
     return answers
 
 
-def prepared(world: World, **asked: object) -> tuple[Upgrade, Tools]:
+def prepared(world: World, **asked: Any) -> tuple[Upgrade, Tools]:
     from changeover.usecases.transition import check_entry
 
     upgrade, tools = world.upgrade(**asked), world.tools()

@@ -160,7 +160,6 @@ class HypercareOperator(BaseOperator):
         wait = min(self.pinned.plan.support.hypercare.interval, left)
         log.info("healthy; next look in %s, %s of the watch left", wait, left)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="look")
-        return {}
 
 
 class CloseOperator(BaseOperator):
