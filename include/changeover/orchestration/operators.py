@@ -147,7 +147,7 @@ class HypercareOperator(BaseOperator):
         settle_answer(hypercare_due(upgrade, tools))
         return self.look(context)
 
-    def look(self, context: Any, event: Any = None) -> dict[str, Any]:
+    def look(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
         from changeover.usecases.support import hypercare_look, hypercare_until
 
         upgrade, tools = run_context.running(self.pinned, context)
