@@ -1,59 +1,77 @@
 """Artefacts of a release on this host. Usage: release.py check|install ABOUT as JSON; answers JSON.
 
-check names the files that are missing or differ from the manifest; install verifies all of them once more and builds the
-release's environment beside the running one. Both take: {artefacts, release, python, sums: {file: sha256}}.
+check says whether files are missing or differ from the manifest; install unpacks the bundle if there is one, verifies
+every file once more and builds the release's environment beside the running one. Both take: {artefacts, bundle,
+release, python, sums: {file: sha256}}.
 """
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
 
 def digest(path):
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def differing(about):
-    here = about["artefacts"]
-    paths = {name: os.path.join(here, name) for name in about["sums"]}
-    return [name for name, path in paths.items() if not os.path.isfile(path) or digest(path) != about["sums"][name]]
+    paths = {name: Path(about["artefacts"], name) for name in about["sums"]}
+    return [name for name, path in paths.items() if not path.is_file() or digest(path) != about["sums"][name]]
+
+
+def unpack(about):
+    """Only files that the manifest names, and nothing that was there before."""
+    bundle, here = Path(about["bundle"]), Path(about["artefacts"])
+    if not bundle.exists():
+        return
+    shutil.rmtree(str(here), ignore_errors=True)
+    here.mkdir(parents=True)
+    with tarfile.open(str(bundle)) as stream:
+        for member in stream.getmembers():
+            if member.isfile() and member.name in about["sums"]:
+                with (here / member.name).open("wb") as out:
+                    shutil.copyfileobj(stream.extractfile(member), out)
+    bundle.unlink()
 
 
 def build(about):
     """In place, since an environment cannot be moved; its seal is written last, and what has none is built anew."""
-    release, here = about["release"], about["artefacts"]
-    seal, wanted = os.path.join(release, ".complete"), json.dumps(about["sums"], sort_keys=True)
-    if os.path.exists(seal):
-        with open(seal, encoding="utf-8") as stream:
-            if stream.read() == wanted:
-                return False
-    shutil.rmtree(release, ignore_errors=True)
+    release, here = Path(about["release"]), Path(about["artefacts"])
+    seal, wanted = release / ".complete", json.dumps(about["sums"], sort_keys=True)
+    if seal.exists() and seal.read_text(encoding="utf-8") == wanted:
+        return False
+    shutil.rmtree(str(release), ignore_errors=True)
     run([about["python"], "-m", "venv", "--without-pip", release])
-    pip = next(name for name in sorted(about["sums"]) if name.startswith("pip-"))
-    options = ["--isolated", "--no-index", "--no-input", "--disable-pip-version-check", "--no-compile", "--quiet"]
-    sources = ["--find-links", here, "--requirement", os.path.join(here, "requirements.txt")]
-    run([os.path.join(release, "bin", "python"), os.path.join(here, pip, "pip"), "install", *options, *sources])
-    with open(seal, "w", encoding="utf-8") as stream:
-        stream.write(wanted)
+    pip = here / next(name for name in sorted(about["sums"]) if name.startswith("pip-")) / "pip"
+    # Compiled now, so that the maintenance window does not wait for it.
+    options = ["--isolated", "--no-index", "--no-input", "--disable-pip-version-check", "--quiet"]
+    sources = ["--find-links", here, "--requirement", here / "requirements.txt"]
+    run([release / "bin/python", pip, "install", *options, *sources])
+    run([release / "bin/python", "-c", "import trytond.backend.postgresql"])
+    seal.write_text(wanted, encoding="utf-8")
     return True
 
 
 def run(command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
-        raise SystemExit("%s ended with code %d: %s" % (command[0], done.returncode, (done.stderr or done.stdout)[-1500:]))
+        said = (done.stderr or done.stdout)[-1500:]
+        raise SystemExit("%s ended with code %d: %s" % (command[0], done.returncode, said))
 
 
 def main(verb, text):
     about = json.loads(text)
+    if verb == "install":
+        unpack(about)
     wrong = differing(about)
     if verb == "check":
-        os.makedirs(about["artefacts"], exist_ok=True)
-        print(json.dumps({"wanted": wrong}))
+        print(json.dumps({"complete": not wrong}))
         return
     if wrong:
         raise SystemExit("Not as in SHA256SUMS: %s. Stage the release again from a clean source." % ", ".join(wrong))

@@ -1,10 +1,10 @@
-"""What runs on this host. Usage: report.py ABOUT as JSON; answers JSON. Reads only.
+"""What runs on this host, and (for `verify`) its business data; reads only. Usage: report.py ABOUT, JSON in and out.
 
-The version is told only when what is installed and what answers agree; a stopped service is told by what is installed.
+The version is that of the environment the running server was started from, and only if what the server answers agrees.
 """
 
 import configparser
-import glob
+import contextlib
 import hashlib
 import json
 import os
@@ -12,175 +12,202 @@ import re
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
-SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
+# Where this host listens and what it connects to is its own, and a secret is nobody else's.
+NOT_TOLD = re.compile(r"\.uri$|\.listen$|pass|secret|token|key|salt", re.IGNORECASE)
 
 
-def installed(release):
-    """Distribution name -> version in the release's environment."""
+def distributions(release):
+    """Distribution name -> version in a release's environment."""
     found = {}
-    for path in glob.glob(os.path.join(release, "lib", "python*", "site-packages", "*.dist-info")):
-        name, version = os.path.basename(path)[: -len(".dist-info")].split("-", 1)
+    for path in release.glob("lib/python*/site-packages/*.dist-info"):
+        name, version = path.name[: -len(".dist-info")].split("-", 1)
         found[re.sub("[-_.]+", "-", name).lower()] = version
     return found
 
 
-def answering(about, series):
-    """The version the running server gives, asked where that series listens; None when it gives none."""
-    place = "/rpc/" if at_least(series, 8.0) else "/"
-    body = json.dumps({"method": "common.server.version", "params": [{}]}).encode()
-    request = urllib.request.Request(about["url"] + place, body, {"Content-Type": "application/json"})
+def started_release(site):
+    """The release directory of the running server of this application, by its command line."""
+    releases = Path(site["app_root"], "releases")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            servers = [
+                Path(word) for word in words if word.startswith("%s/" % releases) and word.endswith("/bin/trytond")
+            ]
+            if servers and site["database"] in words:
+                return servers[0].parents[1]
+    return None
+
+
+def answered(site):
+    """What the server says of its version: the exact one up to 7.8, its series since; None when it says nothing."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=10) as answer:
-            given = json.loads(answer.read())
-    except (OSError, ValueError):
-        return None
-    return given.get("result") if isinstance(given, dict) else given
+    body = json.dumps({"id": 1, "method": "common.server.version", "params": []}).encode()
+    for path in ("/rpc/", "/"):
+        request = urllib.request.Request(site["url"] + path, body, {"Content-Type": "application/json"})  # noqa: S310
+        with contextlib.suppress(OSError, ValueError), opener.open(request, timeout=10) as answer:
+            told = json.loads(answer.read())
+            return told.get("result") if isinstance(told, dict) else told
+    return None
 
 
-def at_least(version, series):
-    return bool(version) and float(".".join(version.split(".")[:2])) >= series
+def version(site, release):
+    """The running version or None, and the fault that keeps it from being told."""
+    started, answer = started_release(site), answered(site)
+    if started is None:
+        return None, "no server of this application runs"
+    running = distributions(started).get("trytond")
+    if running is None or answer is None:
+        return None, "%s runs and answers %s" % (running or "an environment without trytond", answer or "nothing")
+    if answer != running and not running.startswith("%s." % answer):
+        return None, "a server of %s runs, %s answers" % (running, answer)
+    if started != release:
+        return running, "%s runs, the current release is %s" % (started.name, release.name)
+    return running, ""
 
 
-def psql(about, query):
-    """Rows of a query as a list of dictionaries, read in a read-only transaction."""
-    text = "set default_transaction_read_only = on; select coalesce(json_agg(t), '[]') from (%s) t" % query.rstrip().rstrip(";")
-    command = [os.path.join(about["pg_bin"], "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", about["database"], "-c", text]
-    done = subprocess.run(command, env=environment(about), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def psql(site, query, database=None):
+    """Rows of a query, each a dictionary; the transaction cannot write. Exact numbers stay as they are written."""
+    pg = site["pg"]
+    environment = dict(os.environ, PGHOST=pg["host"], PGPORT=str(pg["port"]), PGUSER=pg["user"])
+    environment["PGOPTIONS"] = "-c default_transaction_read_only=on -c client_min_messages=warning"
+    text = "select coalesce(json_agg(t), '[]') from (%s) t" % query.strip().rstrip(";")  # noqa: S608
+    database = database or site["database"]
+    command = [str(Path(pg["bin"], "psql")), "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
-        raise SystemExit("psql on %s: %s" % (about["database"], done.stderr.strip()[-800:]))
-    return json.loads(done.stdout.strip().splitlines()[-1], parse_float=str)
+        raise SystemExit("psql on %s: %s" % (database, done.stderr.strip()[-800:]))
+    return json.loads(done.stdout, parse_float=str)
 
 
-def environment(about):
-    return {**os.environ, "PGHOST": about["pg_host"], "PGUSER": about["pg_user"], "PGOPTIONS": "-c client_min_messages=warning"}
-
-
-def exists(about):
-    command = [os.path.join(about["pg_bin"], "psql"), "-XqAt", "-d", "postgres", "-c", "select datname from pg_database"]
-    done = subprocess.run(command, env=environment(about), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit("PostgreSQL does not answer: %s" % done.stderr.strip()[-500:])
-    return about["database"] in done.stdout.split()
+def schema(site):
+    """Which series the database is at. The vendor records it since 7.8; before that the columns tell."""
+    columns = {
+        (row["table_name"], row["column_name"])
+        for row in psql(
+            site,
+            "select table_name, column_name from information_schema.columns where table_schema = 'public'"
+            " and table_name in ('ir_model', 'ir_configuration')",
+        )
+    }
+    tables = psql(site, "select count(*) as n from pg_tables where schemaname = 'public'")[0]["n"]
+    if ("ir_configuration", "series") in columns:
+        series = psql(site, "select series from ir_configuration limit 1")
+        return {"series": series[0]["series"] if series else None, "tables": tables}
+    if ("ir_model", "string") in columns:
+        return {"series": "between: the actions before a migration were done, the migration was not", "tables": tables}
+    return {"series": "before 7.6", "tables": tables}
 
 
 def settings(path):
-    if not os.path.exists(path):
+    if not path.exists():
         return {}
-    with open(path, "rb") as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(path, encoding="utf-8")
-    values = {"%s.%s" % (part, key): value for part in parser.sections() for key, value in parser[part].items() if not SECRET.search(key)}
-    return {path: {"digest": digest, "values": values}}
+    parser = configparser.RawConfigParser()
+    parser.read(str(path), encoding="utf-8")
+    names = [(part, key) for part in parser.sections() for key in parser[part]]
+    values = {"%s.%s" % name: parser.get(*name) for name in names if not NOT_TOLD.search("%s.%s" % name)}
+    return {str(path): {"digest": hashlib.sha256(path.read_bytes()).hexdigest(), "values": values}}
 
 
-def folder_digest(path):
+def tree_digest(directory):
     digest = hashlib.sha256()
-    for parent, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            with open(os.path.join(parent, name), "rb") as stream:
-                digest.update(os.path.relpath(stream.name, path).encode() + stream.read())
+    for file in sorted(directory.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(str(file.relative_to(directory)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 
-def customisations(about, release, found):
+def customisations(site, release, found):
+    """The client's own modules, wherever the release has them; one that is missing is left out."""
     told = {}
-    for name in about["customisations"]:
-        places = glob.glob(os.path.join(release, "lib", "python*", "site-packages", "trytond", "modules", name))
-        version = next((found[key] for key in found if key.endswith(name.replace("_", "-"))), None)
-        if places:
-            told[name] = {"version": version, "digest": folder_digest(places[0])}
+    for name in site["customisations"]:
+        for directory in release.glob("lib/python*/site-packages/trytond/modules/%s" % name):
+            told[name] = {"version": found.get(name.replace("_", "-"), ""), "digest": tree_digest(directory)}
     return told
 
 
-def integrations(about):
-    told = {}
-    for one in about["integrations"]:
-        try:
-            with open(one["state"], encoding="utf-8") as stream:
-                state = json.load(stream)
-        except (OSError, ValueError):
-            state = {}
-        schedule = about["services"].get(one["service"], "absent")
-        told[one["name"]] = {
-            "endpoint": state.get("endpoint"),
-            "last_ok": state.get("last_ok"),
-            "schedule": schedule if schedule == "running" else "stopped",
-        }
-    return told
+def integrations(site):
+    found = {}
+    for integration in site["integrations"]:
+        about = {"endpoint": "", "last_ok": None, "schedule": site["services"].get(integration["service"], "absent")}
+        with contextlib.suppress(FileNotFoundError):
+            about["endpoint"] = json.loads(Path(integration["settings"]).read_text(encoding="utf-8"))["url"]
+        with contextlib.suppress(FileNotFoundError):
+            about["last_ok"] = json.loads(Path(integration["state"]).read_text(encoding="utf-8")).get("last_ok")
+        found[integration["name"]] = about
+    return found
 
 
-def size(path):
+def size(directory):
+    """Of what an upgrade works on: neither copies nor artefacts."""
     total = 0
-    for parent, folders, names in os.walk(path):
+    for parent, folders, names in os.walk(str(directory)):
         folders[:] = [name for name in folders if name not in ("restore_points", "artefacts")]
-        total += sum(os.lstat(os.path.join(parent, name)).st_size for name in names)
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_size
     return total
 
 
-def free(paths):
-    told = {}
-    for path in paths:
-        at = path
-        while not os.path.exists(at):
-            at = os.path.dirname(at)
-        seen = os.statvfs(at)
-        told[path] = {
-            "bytes": seen.f_bavail * seen.f_frsize,
-            "total_bytes": seen.f_blocks * seen.f_frsize,
-            "inodes": seen.f_favail,
-            "total_inodes": seen.f_files,
-        }
-    return told
+def free(place):
+    path = Path(place)
+    while not path.exists():
+        path = path.parent
+    about = os.statvfs(str(path))
+    return {
+        "bytes": about.f_bavail * about.f_frsize,
+        "total_bytes": about.f_blocks * about.f_frsize,
+        "inodes": about.f_favail,
+        "total_inodes": about.f_files,
+    }
 
 
-def version(about, wanted):
-    """Exact version, and why it cannot be told."""
-    if not wanted:
-        return None, "no release is installed"
-    if about["services"].get(about["service"]) != "running":
-        return wanted, ""
-    given = answering(about, wanted)  # 7.0 gives 7.0.59, 8.0 gives its series alone
-    agree = given is not None and (given == wanted or wanted.startswith(given + "."))
-    return (wanted, "") if agree else (None, "%s is installed, %s answers" % (wanted, given or "nothing"))
+def of_database(site, found):
+    """What there is only where a database was made."""
+    modules = psql(site, "select name from ir_module where state = 'activated' order by name")
+    own = set(site["customisations"])
+    report = {
+        "schema": schema(site),
+        "modules": {
+            row["name"]: found.get("trytond-%s" % row["name"].replace("_", "-"), found.get("trytond", ""))
+            for row in modules
+            if row["name"] not in own
+        },
+    }
+    if site.get("datasets") is not None and site["migrates"]:
+        report["data"] = {name: psql(site, about["query"]) for name, about in site["datasets"].items()}
+    return report
 
 
 def main(text):
-    about = json.loads(text)
-    release = os.path.realpath(os.path.join(about["app_root"], "current"))
-    found = installed(release)
-    told, fault = version(about, found.get("trytond"))
-    there = exists(about)
-    modules = [row["name"] for row in psql(about, "select name from ir_module where state = 'activated' order by name")] if there else []
+    site = json.loads(text)
+    app_root = Path(site["app_root"])
+    release = (app_root / "current").resolve()
+    found = distributions(release)
+    running, fault = version(site, release)
+    here = "select pg_database_size(datname) as bytes from pg_database where datname = '%s'" % site["database"]  # noqa: S608
+    databases = psql(site, here, "postgres")
     report = {
         "application": "tryton",
-        "version": told,
+        "version": running,
         "version_fault": fault,
-        "services": {name: state for name, state in about["services"].items() if state != "absent"},
-        "schema": schema(about) if there else {},
-        "modules": {name: found.get("trytond-" + name.replace("_", "-"), found.get("trytond")) for name in modules},
-        "customisations": customisations(about, release, found),
-        "settings": settings(about["config"]),
-        "integrations": integrations(about),
-        "sizes": {"database_bytes": database_size(about) if there else 0, "app_bytes": size(about["app_root"])},
-        "free": free([about["app_root"], about["tmp"]]),
+        "installed_version": found.get("trytond"),
+        "services": {site["service"]: site["services"].get(site["service"], "absent")},
+        "schema": {},
+        "modules": {},
+        "customisations": customisations(site, release, found),
+        "settings": settings(app_root / "etc/trytond.conf"),
+        "integrations": integrations(site),
+        "sizes": {"database_bytes": databases[0]["bytes"] if databases else 0, "app_bytes": size(app_root)},
+        "free": {place: free(place) for place in (site["app_root"], site["state_dir"])},
     }
-    if about["datasets"] is not None and about["migrates"]:
-        report["data"] = {name: psql(about, dataset["query"]) for name, dataset in sorted(about["datasets"].items())}
+    if databases:
+        report.update(of_database(site, found))
     print(json.dumps(report))
 
 
-def schema(about):
-    columns = psql(about, "select column_name as name from information_schema.columns where table_schema = 'public' and table_name = 'ir_model'")
-    tables = psql(about, "select count(*) as n from information_schema.tables where table_schema = 'public'")[0]["n"]
-    return {"tables": tables, "ir_model": "since 7.6" if {"name": "string"} in columns else "before 7.6"}
-
-
-def database_size(about):
-    return psql(about, "select pg_database_size(current_database()) as n")[0]["n"]
-
-
-main(*sys.argv[1:])
+main(sys.argv[1])

@@ -1,200 +1,265 @@
-"""Copies of the application: take, prove and restore. Usage: restore_point.py VERB ABOUT as JSON; answers JSON.
+"""Copies of the application: take, prove and restore.
 
-VERB is take, drill, restore (of a restore point), export or import (of the data alone, into another environment).
-A restore point is <app_root>/restore_points/<label>/ with etc/, point.json and, on the host that migrates, database.dump;
-SHA256SUMS over all of it. It is made under another name and renamed when whole; nothing here writes into one that exists.
+Usage: restore_point.py take|drill|restore|export|import|use ABOUT as JSON; answers JSON. A restore point is
+<app_root>/restore_points/<label>/ with etc/, point.json and, on the host that migrates the database its hosts share,
+database.dump; SHA256SUMS over all of it. It is made under another name and renamed when whole; nothing here writes into
+one that exists.
 """
 
-import configparser
+import contextlib
 import datetime
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
-CANARY = ("party_party", "product_template", "sale_sale", "sale_line")
+# Tables that every Tryton has, and those that its business is in.
+CANARY = ("ir_model", "res_user", "party_party", "product_product", "sale_sale", "sale_line", "account_invoice")
+BACKED_OUT = "backed_out.json"
 
 
 def digest(path):
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def manifest(directory):
-    lines = []
-    for parent, folders, names in os.walk(directory):
-        folders.sort()
-        for name in sorted(names):
-            path = os.path.join(parent, name)
-            if os.path.relpath(path, directory) != "SHA256SUMS":
-                lines.append("%s  %s\n" % (digest(path), os.path.relpath(path, directory)))
-    return "".join(lines)
+    files = sorted(file for file in directory.rglob("*") if file.is_file() and file != directory / "SHA256SUMS")
+    return "".join("%s  %s\n" % (digest(file), file.relative_to(directory)) for file in files)
 
 
 def write(path, text):
-    with open(path, "w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def read(path):
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
-
-
-def pg(about, program, *arguments):
-    environment = {**os.environ, "PGHOST": about["pg_host"], "PGUSER": about["pg_user"], "PGOPTIONS": "-c client_min_messages=warning"}
-    command = [os.path.join(about["pg_bin"], program), *arguments]
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def postgres(about, program, *arguments):
+    pg = about["pg"]
+    environment = dict(os.environ, PGHOST=pg["host"], PGPORT=str(pg["port"]), PGUSER=pg["user"])
+    environment["PGOPTIONS"] = "-c client_min_messages=warning"
+    command = [str(Path(pg["bin"], program)), *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise SystemExit("%s ended with code %d: %s" % (program, done.returncode, done.stderr.strip()[-1000:]))
     return done.stdout
 
 
+def ask(about, database, query):
+    """Rows of a query, their columns separated by a tab."""
+    options = ["-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", query]
+    return [row.split("\t") for row in postgres(about, "psql", *options).splitlines()]
+
+
 def counts(about, database):
-    query = " union all ".join("select '%s', count(*) from %s" % (name, name) for name in CANARY)
-    rows = pg(about, "psql", "-XqAt", "-F", " ", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", query).split("\n")
-    return {name: int(number) for name, number in (row.split() for row in rows if row)}
+    """Rows of the tables that matter, as far as this installation has them."""
+    there = {name for (name,) in ask(about, database, "select tablename from pg_tables where schemaname = 'public'")}
+    wanted = [name for name in CANARY if name in there]
+    if "ir_model" not in wanted:
+        raise SystemExit("the database %s holds no Tryton" % database)
+    query = " union all ".join("select '%s', count(*) from %s" % (name, name) for name in wanted)  # noqa: S608
+    return {name: int(number) for name, number in ask(about, database, query)}
 
 
-def point_of(about):
-    return os.path.join(about["app_root"], "restore_points", about["label"])
+def place(about):
+    return Path(about["app_root"], "restore_points", about["label"])
 
 
 def damage(point):
     """Why the restore point cannot be trusted, or an empty text."""
-    try:
-        wanted = read(os.path.join(point, "SHA256SUMS"))
-    except FileNotFoundError:
-        return "%s has no SHA256SUMS" % point
-    return "" if manifest(point) == wanted else "%s is not as its SHA256SUMS says" % point
+    if not point.is_dir():
+        return "there is none"
+    if not (point / "SHA256SUMS").exists():
+        return "it has no SHA256SUMS"
+    wanted, found = (point / "SHA256SUMS").read_text(encoding="utf-8"), manifest(point)
+    changed = sorted({line.split("  ", 1)[1] for line in set(wanted.splitlines()) ^ set(found.splitlines())})
+    return "not as recorded: %s" % ", ".join(changed[:5]) if changed else ""
 
 
-def answer(about, changed, readable):
-    point = point_of(about)
-    about_point = json.loads(read(os.path.join(point, "point.json")))
-    size = sum(os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(point) for name in names)
-    told = {"path": point, "digest": digest(os.path.join(point, "SHA256SUMS")), "bytes": size, "readable": readable, "changed": changed}
-    print(json.dumps({**about_point, **told}))
+def usable(about):
+    """The restore point and what is known of it; ends the program when it is missing or not whole."""
+    point = place(about)
+    fault = damage(point)
+    if fault:
+        raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
+    known = described(point)
+    if known["has_database"] != about["migrates"]:
+        kept = "holds a copy of the database" if known["has_database"] else "holds no copy of the database"
+        raise SystemExit(
+            "the restore point %s %s; see which host of the environment migrates it" % (about["label"], kept)
+        )
+    return point, known
+
+
+def described(point):
+    known = json.loads((point / "point.json").read_text(encoding="utf-8"))
+    total = sum(file.stat().st_size for file in point.rglob("*") if file.is_file())
+    return dict(known, path=str(point), digest=digest(point / "SHA256SUMS"), bytes=total)
 
 
 def take(about):
-    point = point_of(about)
-    if os.path.exists(point):
-        if fault := damage(point):
-            raise SystemExit("A restore point is never written over: %s" % fault)
-        return answer(about, False, False)
-    part = point + ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    os.makedirs(part, mode=0o700)
-    shutil.copytree(os.path.join(about["app_root"], "etc"), os.path.join(part, "etc"), symlinks=True)
-    canary = {}
+    """A label that exists is kept as it is when it is whole; `current` says whether it holds what is there now."""
+    app_root, point = Path(about["app_root"]), place(about)
+    canary = counts(about, about["database"]) if about["migrates"] else {}
+    if point.exists():
+        _, known = usable(about)
+        return dict(known, changed=False, current=known["canary"] == canary)
+    part = point.with_name(point.name + ".part")
+    shutil.rmtree(str(part), ignore_errors=True)
+    part.mkdir(mode=0o700, parents=True)
+    shutil.copytree(str(app_root / "etc"), str(part / "etc"), symlinks=True)
     if about["migrates"]:
-        pg(about, "pg_dump", "-Fc", "-Z1", "-f", os.path.join(part, "database.dump"), about["database"])
-        canary = counts(about, about["database"])
-    facts = {
+        dump(about, part / "database.dump")
+    known = {
         "label": about["label"],
         "run": about["run"],
-        "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-        "release": os.readlink(os.path.join(about["app_root"], "current")),
+        "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "release": os.readlink(str(app_root / "current")),
+        "has_database": about["migrates"],
         "canary": canary,
     }
-    write(os.path.join(part, "point.json"), json.dumps(facts, sort_keys=True))
-    write(os.path.join(part, "SHA256SUMS"), manifest(part))
-    os.rename(part, point)
-    return answer(about, True, False)
+    write(part / "point.json", json.dumps(known, indent=1))
+    write(part / "SHA256SUMS", manifest(part))
+    part.rename(point)
+    return dict(described(point), changed=True, current=True)
+
+
+def dump(about, target):
+    postgres(about, "pg_dump", "-Fc", "-Z", "1", "-f", target, about["database"])
 
 
 def drill(about):
-    """Digests, then the dump restored whole into a scratch database and its rows counted."""
-    point = point_of(about)
-    if fault := damage(point):
-        raise SystemExit("The restore point cannot be trusted: %s" % fault)
+    """Digests, then the whole dump restored into a scratch database and its rows counted."""
+    point, known = usable(about)
     if about["migrates"]:
-        scratch = "changeover_drill_%s" % hashlib.sha256(about["label"].encode()).hexdigest()[:16]
+        scratch = "drill_%s" % hashlib.sha256(("%s %s" % (point, os.getpid())).encode()).hexdigest()[:16]
         try:
-            load(about, scratch, os.path.join(point, "database.dump"))
-            found, wanted = counts(about, scratch), json.loads(read(os.path.join(point, "point.json")))["canary"]
+            load(about, scratch, point / "database.dump")
+            found = counts(about, scratch)
         finally:
-            pg(about, "dropdb", "--if-exists", "--force", scratch)
-        if found != wanted or not all(wanted.values()):
-            raise SystemExit("The restored copy has other rows: %s found, %s wanted" % (found, wanted))
-    return answer(about, False, True)
+            postgres(about, "dropdb", "--if-exists", "--force", scratch)
+        if found != known["canary"]:
+            raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
+    release = Path(about["app_root"], known["release"])
+    if not (release / "bin/trytond").exists():
+        raise SystemExit("the release of the restore point, %s, is no longer there" % release)
+    return dict(known, readable=True)
+
+
+def load(about, database, archive):
+    """In two processes; the statistics too, without which the first hour is slow."""
+    postgres(about, "dropdb", "--if-exists", "--force", database)
+    postgres(about, "createdb", "-T", "template0", database)
+    postgres(about, "pg_restore", "-j", "2", "--no-owner", "--exit-on-error", "-d", database, archive)
+    postgres(about, "psql", "-Xq", "-d", database, "-c", "analyze")
 
 
 def restore(about):
-    """Database, settings and release as they were; what the failed try left is removed."""
-    point = point_of(about)
-    if fault := damage(point):
-        raise SystemExit("The restore point cannot be trusted: %s" % fault)
+    """Database, settings and release, once per try: a second call must not lose what was entered since the first."""
+    point, known = usable(about)
+    app_root = Path(about["app_root"])
+    done = app_root / BACKED_OUT
+    if done.exists() and json.loads(done.read_text(encoding="utf-8"))["label"] == about["label"]:
+        return dict(known, changed=False)
+    end_migrations(app_root)
     if about["migrates"]:
-        load(about, about["database"], os.path.join(point, "database.dump"))
-    put_folder(os.path.join(point, "etc"), os.path.join(about["app_root"], "etc"))
-    switch(about["app_root"], json.loads(read(os.path.join(point, "point.json")))["release"])
-    return answer(about, True, True)
+        load(about, about["database"], point / "database.dump")
+    put_settings(point / "etc", app_root / "etc")
+    point_current(app_root, known["release"])
+    with contextlib.suppress(FileNotFoundError):
+        (app_root / "migration.json").unlink()
+    write(done, json.dumps({"label": about["label"], "run": about["run"]}))
+    return dict(known, changed=True)
 
 
-def load(about, database, dump):
-    pg(about, "dropdb", "--if-exists", "--force", database)
-    pg(about, "createdb", "-T", "template0", database)
-    pg(about, "pg_restore", "-j2", "--no-owner", "--exit-on-error", "-d", database, dump)
+def end_migrations(app_root):
+    """One that a lost controller left behind would go on in the restored database."""
+    mine = re.compile("^%s/.*/bin/trytond-admin$" % re.escape(str(app_root)))
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if any(mine.match(word) for word in words):
+                os.kill(int(process.name), 9)
 
 
-def put_folder(source, target):
-    part = target + ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(source, part, symlinks=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.rename(part, target)
+def put_settings(source, target):
+    fresh, failed = (target.with_name(target.name + ending) for ending in (".restored", ".failed"))
+    shutil.rmtree(str(fresh), ignore_errors=True)
+    shutil.copytree(str(source), str(fresh), symlinks=True)
+    if target.exists():
+        shutil.rmtree(str(failed), ignore_errors=True)
+        target.rename(failed)
+    fresh.rename(target)
+    shutil.rmtree(str(failed), ignore_errors=True)
 
 
-def switch(app_root, release):
-    link = os.path.join(app_root, "current")
-    if os.path.lexists(link + ".new"):
-        os.unlink(link + ".new")
-    os.symlink(release, link + ".new")
-    os.replace(link + ".new", link)
+def point_current(app_root, release):
+    link = app_root / "current.new"
+    with contextlib.suppress(FileNotFoundError):
+        link.unlink()
+    link.symlink_to(release)
+    link.replace(app_root / "current")
 
 
 def export(about):
-    os.makedirs(os.path.dirname(about["archive"]), exist_ok=True)
-    pg(about, "pg_dump", "-Fc", "-Z1", "-f", about["archive"], about["database"])
-    print(json.dumps({"changed": False}))
+    """Database and settings of this environment as one archive; nothing of the application is touched."""
+    archive, app_root = Path(about["archive"]), Path(about["app_root"])
+    directory = archive.with_name(archive.name + ".dir")
+    try:
+        directory.mkdir(mode=0o700)
+        dump(about, directory / "database.dump")
+        archive.touch(mode=0o600)
+        with tarfile.open(str(archive), mode="w") as stream:
+            stream.add(str(directory / "database.dump"), arcname="database.dump")
+            stream.add(str(app_root / "etc"), arcname="etc")
+    finally:
+        shutil.rmtree(str(directory), ignore_errors=True)
+    return {"changed": False, "digest": digest(archive)}
 
 
-def adopt_settings(about):
-    """The other environment's settings, with this environment's own database and address."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(about["settings"], encoding="utf-8")
-    parser["database"]["uri"] = about["uri"]
-    parser["web"]["listen"] = about["listen"]
-    os.makedirs(os.path.dirname(about["config"]), exist_ok=True)
-    with open(about["config"] + ".new", "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o640)
-        parser.write(stream)
-    os.replace(about["config"] + ".new", about["config"])
+def take_over(about):
+    """Make the environment from an exported archive: the data and the settings, at this host's own address."""
+    app_root = Path(about["app_root"])
+    part = app_root / "imported.part"
+    shutil.rmtree(str(part), ignore_errors=True)
+    part.mkdir(mode=0o700, parents=True)
+    try:
+        shutil.unpack_archive(about["archive"], str(part), "tar")
+        if about["migrates"]:
+            load(about, about["database"], part / "database.dump")
+        set_address(part / "etc/trytond.conf", about)
+        put_settings(part / "etc", app_root / "etc")
+    finally:
+        shutil.rmtree(str(part), ignore_errors=True)
+    point_current(app_root, about["release"])
+    for name in (BACKED_OUT, "migration.json"):
+        with contextlib.suppress(FileNotFoundError):
+            (app_root / name).unlink()
+    return {"changed": True, "canary": counts(about, about["database"])}
 
 
-def take_in(about):
-    adopt_settings(about)
-    load(about, about["database"], about["archive"])
-    switch(about["app_root"], about["release"])
-    print(json.dumps({"changed": True, "rows": counts(about, about["database"])}))
+def set_address(path, about):
+    """Two lines of the client's settings file; a rewrite by configparser would lose its comments."""
+    text = path.read_text(encoding="utf-8")
+    for key, value in (("uri", about["uri"]), ("listen", about["listen"])):
+        text = re.sub(r"(?m)^%s\s*=.*$" % key, lambda _, k=key, v=value: "%s = %s" % (k, v), text)
+    path.write_text(text, encoding="utf-8")
 
 
-VERBS = {"take": take, "drill": drill, "restore": restore, "export": export, "import": take_in}
+def use(about):
+    """The new release becomes the current one."""
+    app_root = Path(about["app_root"])
+    changed = os.readlink(str(app_root / "current")) != about["release"]
+    point_current(app_root, about["release"])
+    return {"changed": changed}
 
 
-def main(verb, text):
-    if verb == "switch":
-        about = json.loads(text)
-        switch(about["app_root"], about["release"])
-        print(json.dumps({"changed": True}))
-    else:
-        VERBS[verb](json.loads(text))
-
-
-main(*sys.argv[1:])
+VERBS = {"take": take, "drill": drill, "restore": restore, "export": export, "import": take_over, "use": use}
+print(json.dumps(VERBS[sys.argv[1]](json.loads(sys.argv[2]))))
