@@ -166,6 +166,7 @@ def test_the_report_counts_business_data_before_and_after(tmp_path: Path) -> Non
     story = upgraded(tmp_path)
     assert {
         "environment": "production",
+        "host": "prod-app2",
         "dataset": "sales",
         "rows_before": 1312,
         "rows_after": 1312,
@@ -182,6 +183,22 @@ def test_the_report_says_who_approved_what(tmp_path: Path) -> None:
         ("support", "", "accepted", "mira.schulz"),
     ]
     assert approvals[0]["plan_digest"] == story.run.plan_digest
+
+
+def test_an_answer_that_is_marked_twice_is_told_once(tmp_path: Path) -> None:
+    """Support's yes is marked as an answer, with the plan's digest, and as what follows from it."""
+    story = opened(tmp_path)
+    story.mark(MarkKind.APPROVED, gate="support", by="mira.schulz", plan_digest=story.run.plan_digest)
+    story.mark(MarkKind.SUPPORT_ACCEPTED, by="mira.schulz")
+    (answer,) = report(story).answers
+    assert (answer.question, answer.plan_digest) == ("support", story.run.plan_digest)
+
+
+def test_business_data_that_cannot_be_read_is_not_counted(tmp_path: Path) -> None:
+    story = upgraded(tmp_path)
+    for path in tmp_path.rglob("business-data-*.json"):
+        path.write_text('["something else"]')
+    assert report(story).datasets == ()
 
 
 def test_evidence_is_read_again_when_the_report_is_written(tmp_path: Path) -> None:

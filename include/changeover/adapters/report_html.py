@@ -23,7 +23,7 @@ _HEADLINES = {
     Outcome.SUCCESSFUL_WITH_ISSUES: "Upgraded and accepted, with issues that want attention.",
     Outcome.BACKED_OUT: "Not upgraded. What had begun was backed out, and the old release is proven to run.",
     Outcome.BACK_OUT_FAILED: "A person must look: the back-out is not proven.",
-    Outcome.REFUSED: "Not upgraded. A gate said no before anything was touched.",
+    Outcome.REFUSED: "Not upgraded. A gate said no before any environment in use was touched.",
     Outcome.MISSED: "Not upgraded. The maintenance window was missed, and nothing was touched.",
     Outcome.UNKNOWN: "A person must look: what is true is not proven.",
 }

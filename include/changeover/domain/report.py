@@ -53,9 +53,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of one set of business data before the change and at the newest reading after it."""
+    """Rows of one set of business data, on one host, before the change and at the newest reading after it."""
 
     environment: str
+    host: str
     name: str
     before: int | None
     after: int | None
@@ -140,7 +141,13 @@ class Report:
                 for point in self.restore_points
             ],
             "data": [
-                {"environment": d.environment, "dataset": d.name, "rows_before": d.before, "rows_after": d.after}
+                {
+                    "environment": d.environment,
+                    "host": d.host,
+                    "dataset": d.name,
+                    "rows_before": d.before,
+                    "rows_after": d.after,
+                }
                 for d in self.datasets
             ],
             "findings": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def gather_report(
         plan=plan,
         written_at=now,
         versions=tuple(_versions(view, recorded)),
-        answers=tuple(answer for mark in marks if (answer := _answer(mark))),
+        answers=_answers(marks),
         timeline=tuple(sorted(events(view), key=lambda event: event.at)),
         restore_points=tuple(mark for mark in marks if mark.kind is MarkKind.RESTORE_POINT_PROVEN),
         datasets=tuple(d for environment in view.environments for d in _datasets(environment, ledger, run)),
@@ -100,6 +100,16 @@ _ANSWERS = {
 _QUESTIONS = {MarkKind.SIGNED_OFF: "sign_off", MarkKind.SUPPORT_ACCEPTED: "support"}
 
 
+def _answers(marks: Sequence[Mark]) -> tuple[Answered, ...]:
+    """What somebody answered is marked as the answer and as what follows from it; it is told once."""
+    told: dict[tuple[str, str, str, str], Answered] = {}
+    for mark in marks:
+        if answer := _answer(mark):
+            fate = "no" if mark.kind is MarkKind.REJECTED else "yes"
+            told.setdefault((answer.environment, answer.question, answer.by, fate), answer)
+    return tuple(told.values())
+
+
 def _answer(mark: Mark) -> Answered | None:
     if mark.kind not in _ANSWERS:
         return None
@@ -148,18 +158,21 @@ def _datasets(environment: EnvironmentView, ledger: Ledger, run: Run) -> list[Da
     before = next((kept for kept in reversed(files) if kept.name == BEFORE), None)
     after = next((kept for kept in reversed(files) if kept.name.rsplit("/", 1)[-1] == AFTER), None)
     rows_before, rows_after = _rows(before), _rows(after)
-    names = dict.fromkeys((*rows_before, *rows_after))
-    return [Dataset(environment.name, name, rows_before.get(name), rows_after.get(name)) for name in names]
+    return [
+        Dataset(environment.name, host, name, rows_before.get((host, name)), rows_after.get((host, name)))
+        for host, name in dict.fromkeys((*rows_before, *rows_after))
+    ]
 
 
-def _rows(kept: Evidence | None) -> dict[str, int]:
+def _rows(kept: Evidence | None) -> dict[tuple[str, str], int]:
+    """(Host, set of data) → how many rows; empty when the file cannot be read, which its state says."""
     if kept is None:
         return {}
     try:
-        found = json.loads(Path(kept.path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        hosts: dict[str, dict[str, list[object]]] = json.loads(Path(kept.path).read_text(encoding="utf-8"))
+        return {(host, name): len(rows) for host, sets in hosts.items() for name, rows in sets.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    return {str(name): len(rows) for name, rows in found.items()} if isinstance(found, dict) else {}
 
 
 def _state(evidence: Evidence) -> str:
