@@ -27,6 +27,15 @@ class HostVersion:
     def agree(self) -> bool:
         return self.discovered is not None and self.discovered == self.recorded
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "host": self.host,
+            "discovered": self.discovered,
+            "recorded": self.recorded,
+            "agree": self.agree,
+        }
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -39,6 +48,16 @@ class Answered:
     at: datetime
     plan_digest: str
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "question": self.question,
+            "answer": self.answer,
+            "by": self.by,
+            "at": utc(self.at),
+            "plan_digest": self.plan_digest,
+        }
+
 
 @dataclass(frozen=True)
 class Event:
@@ -49,6 +68,9 @@ class Event:
     weight: str = ""
     """`good`, `bad` or "" for the eye."""
     until: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": utc(self.at), "environment": self.environment, "host": self.host, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -61,12 +83,31 @@ class Dataset:
     before: int | None
     after: int | None
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "host": self.host,
+            "dataset": self.name,
+            "rows_before": self.before,
+            "rows_after": self.after,
+        }
+
 
 @dataclass(frozen=True)
 class KeptFile:
     evidence: Evidence
     state: str
     """`intact`, `changed` (its digest is another one now) or `missing`."""
+
+    def as_json(self) -> dict[str, Any]:
+        kept = self.evidence
+        return {
+            "environment": kept.environment,
+            "name": kept.name,
+            "path": kept.path,
+            "sha256": kept.sha256,
+            "state": self.state,
+        }
 
 
 @dataclass(frozen=True)
@@ -80,6 +121,17 @@ class ReportedChange:
     close_notes: str
     notes: tuple[str, ...]
     history: tuple[tuple[datetime, ChangeState], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "state": str(self.state),
+            "title": self.title,
+            "close_code": str(self.close_code) if self.close_code else None,
+            "close_notes": self.close_notes,
+            "notes": list(self.notes),
+            "history": [{"at": utc(at), "state": str(state)} for at, state in self.history],
+        }
 
 
 @dataclass(frozen=True)
@@ -111,70 +163,19 @@ class Report:
             "schema_version": 1,
             "written_at": utc(self.written_at),
             "plan": self._plan_json(),
-            "versions": [
-                {
-                    "environment": version.environment,
-                    "host": version.host,
-                    "discovered": version.discovered,
-                    "recorded": version.recorded,
-                    "agree": version.agree,
-                }
-                for version in self.versions
-            ],
-            "approvals": [
-                {
-                    "environment": answered.environment,
-                    "question": answered.question,
-                    "answer": answered.answer,
-                    "by": answered.by,
-                    "at": utc(answered.at),
-                    "plan_digest": answered.plan_digest,
-                }
-                for answered in self.answers
-            ],
-            "timeline": [
-                {"at": utc(event.at), "environment": event.environment, "host": event.host, "text": event.text}
-                for event in self.timeline
-            ],
+            "versions": [version.as_json() for version in self.versions],
+            "approvals": [answer.as_json() for answer in self.answers],
+            "timeline": [event.as_json() for event in self.timeline],
             "restore_points": [
                 {"environment": point.environment, "label": point.data.get("label"), "proven_at": utc(point.at)}
                 for point in self.restore_points
             ],
-            "data": [
-                {
-                    "environment": d.environment,
-                    "host": d.host,
-                    "dataset": d.name,
-                    "rows_before": d.before,
-                    "rows_after": d.after,
-                }
-                for d in self.datasets
-            ],
-            "findings": [
-                {
-                    "environment": environment,
-                    "gate": gate,
-                    "key": finding.key,
-                    "subject": finding.subject,
-                    "severity": str(finding.severity),
-                    "summary": finding.summary,
-                    "remediation": finding.remediation,
-                }
-                for environment, gate, finding in self.findings
-            ],
-            "evidence": [
-                {
-                    "environment": kept.evidence.environment,
-                    "name": kept.evidence.name,
-                    "path": kept.evidence.path,
-                    "sha256": kept.evidence.sha256,
-                    "state": kept.state,
-                }
-                for kept in self.evidence
-            ],
+            "data": [dataset.as_json() for dataset in self.datasets],
+            "findings": [_finding_json(*found) for found in self.findings],
+            "evidence": [kept.as_json() for kept in self.evidence],
             "ledger_intact": not self.ledger_faults,
             "ledger_faults": list(self.ledger_faults),
-            "change": self._change_json(),
+            "change": self.change.as_json() if self.change else None,
             "cmdb_error": self.cmdb_error or None,
             "cmdb_writes_waiting": list(self.waiting_writes),
         }
@@ -185,21 +186,19 @@ class Report:
         plan = self.plan
         return {"title": plan.title, "from_version": plan.from_version, "to_version": plan.to_version}
 
-    def _change_json(self) -> dict[str, Any] | None:
-        if self.change is None:
-            return None
-        change = self.change
-        return {
-            "number": change.number,
-            "state": str(change.state),
-            "title": change.title,
-            "close_code": str(change.close_code) if change.close_code else None,
-            "close_notes": change.close_notes,
-            "notes": list(change.notes),
-            "history": [{"at": utc(at), "state": str(state)} for at, state in change.history],
-        }
-
     def person(self, login: str) -> str:
         """Name and login, where the plan knows them; otherwise as it stands."""
         people: dict[str, Person] = {person.id: person for person in self.plan.participants} if self.plan else {}
         return f"{people[login].name} ({login})" if login in people else login
+
+
+def _finding_json(environment: str, gate: str, finding: Finding) -> dict[str, Any]:
+    return {
+        "environment": environment,
+        "gate": gate,
+        "key": finding.key,
+        "subject": finding.subject,
+        "severity": str(finding.severity),
+        "summary": finding.summary,
+        "remediation": finding.remediation,
+    }

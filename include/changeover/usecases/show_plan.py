@@ -284,7 +284,7 @@ def _step(role: RoleDescription | None, environment: Environment, name: str) -> 
 _UNDONE: dict[str, Callable[[str], str]] = {
     "yes": lambda how: f"back-out: {how}",
     "until_commit": lambda how: f"back-out until commit: {how}",
-    "no": lambda how: f"cannot be backed out: {how}",
+    "no": lambda how: f"no back-out once it is done: {how}",
 }
 
 
