@@ -75,10 +75,13 @@ class PlanBundle(BaseDagBundle):
         if self.version is not None:
             raise PlanError(f"Version {self.version} of the plans is pinned and cannot be refreshed", where=self.name)
         with self._store.lock():
-            manifest = self._collection.collect(self._store.current())
-            self._store.keep(manifest)
-            render(self.path, manifest, store=self._store.root, builder=self._builder)
-            self._current = manifest.version()
+            last = self._store.current()
+            manifest = self._collection.collect(last)
+            if manifest != last:
+                self._store.keep(manifest)
+            if manifest.version() != self._current or not self.path.exists():
+                render(self.path, manifest, store=self._store.root, builder=self._builder)
+                self._current = manifest.version()
 
     def _restore(self, version: str) -> None:
         """Write a version's files again; the folder appears complete."""
@@ -146,7 +149,7 @@ def _present(path: Path, content: bytes) -> None:
     existed = path.exists()
     if existed and path.read_bytes() == content:
         return
-    write_whole(path, content)
+    write_whole(path, content, durable=False)  # written again whenever it is missing
     if existed:
         ahead = time.time() + 5
         os.utime(path, (ahead, ahead))

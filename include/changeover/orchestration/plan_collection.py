@@ -31,13 +31,14 @@ Unfinished = Callable[[Iterable[str]], set[str]]
 
 @dataclass
 class PlanCollection:
-    """Collects the plans below a directory into a manifest; remembers what it refused, as long as it lives."""
+    """Collects the plans below a directory into a manifest; remembers what it judged, as long as it lives."""
 
     plans: Path
     store: PlanStore
     checker: Checker
     unfinished: Unfinished
     refused: dict[str, str] = field(default_factory=dict)
+    passed: dict[str, str] = field(default_factory=dict)
 
     def collect(self, last: Manifest) -> Manifest:
         """The next manifest; a broken plan keeps what it had in `last`, a removed one while a run is unfinished."""
@@ -75,16 +76,19 @@ class PlanCollection:
     def _judged(self, text: bytes, file: str) -> str:
         # The file's name is judged with the text: a plan says the same as its path.
         case = hashlib.sha256(file.encode() + b"\0" + text).hexdigest()
-        if known := self.store.verdict(self.checker.version, case):
-            return known
         if case in self.refused:
             raise PlanError(self.refused[case])
+        if case not in self.passed:
+            self.passed[case] = self.store.verdict(self.checker.version, case) or self._check(text, file, case)
+        return self.passed[case]
+
+    def _check(self, text: bytes, file: str, case: str) -> str:
         try:
             dag_id = self.checker.check(text, file=file)
         except PlanError as exc:
             self.refused[case] = str(exc)
             raise
-        self.store.passed(self.checker.version, case, dag_id)
+        self.store.record_pass(self.checker.version, case, dag_id)
         return dag_id
 
     def _still_builds(self, plan: StoredPlan) -> bool:

@@ -125,8 +125,9 @@ class PlanStore:
         path = self._verdict_path(checker, case)
         return path.read_text() if path.exists() else None
 
-    def passed(self, checker: str, case: str, dag_id: str) -> None:
-        write_whole(self._verdict_path(checker, case), dag_id.encode())
+    def record_pass(self, checker: str, case: str, dag_id: str) -> None:
+        """A verdict lost with the power is found again; it need not wait for the disk."""
+        write_whole(self._verdict_path(checker, case), dag_id.encode(), durable=False)
 
     def _text_path(self, digest: str) -> Path:
         return self.root / "texts" / f"{digest}.yaml"
@@ -138,7 +139,7 @@ class PlanStore:
         return self.root / "checked" / checker / case
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
     """The file appears with all of its content or not at all, also for a reader on another machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
@@ -146,8 +147,9 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         with open(handle, "wb") as target:
             target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
+            if durable:
+                target.flush()
+                os.fsync(target.fileno())
         unfinished.chmod(0o644)
         unfinished.replace(path)
     except BaseException:
