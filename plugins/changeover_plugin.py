@@ -2,6 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
+from changeover.console.app import build_app
 from changeover.orchestration.console_page import mounted
 
 
@@ -9,7 +10,7 @@ class ChangeoverPlugin(AirflowPlugin):
     """A "Record" tab on every run: what the ledger says of it."""
 
     name = "changeover"
-    fastapi_apps = [mounted()]  # noqa: RUF012 Airflow declares these as instance variables
+    fastapi_apps = [mounted(build_app)]  # noqa: RUF012 Airflow declares these as instance variables
     external_views = [  # noqa: RUF012 as above
         {
             "name": "Record",

@@ -19,7 +19,7 @@ from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from tests.support.airflow import TestAirflow, airflow, settings_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab]
+pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
 DAG = "lindgren.roundup-2.6"
 LONGEST = 900.0
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 PREFIX = "/changeover"
 
 
-def mounted() -> dict[str, Any]:
+def mounted(build_app: Callable[..., Any]) -> dict[str, Any]:
     """What a plugin hands to Airflow. A mounted app inherits no login, so it brings the question along."""
     from airflow.api_fastapi.core_api.security import requires_access_dag
-
-    from changeover.console.app import build_app
 
     app = build_app(may_read=requires_access_dag(method="GET"), page=record_page)
     return {"app": app, "url_prefix": PREFIX, "name": "Changeover"}

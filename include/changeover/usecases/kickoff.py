@@ -16,7 +16,7 @@ def tell_participants(upgrade: Upgrade, tools: Tools) -> Answer:
     deciding = _deciding(upgrade)
     results = tuple(
         CheckResult(
-            "participant-known",
+            f"participant-known-{who}",
             "",
             CheckState.PASSED if who in known else CheckState.FAILED,
             "" if who in known else who,
@@ -36,7 +36,7 @@ def tell_participants(upgrade: Upgrade, tools: Tools) -> Answer:
     gate = GateResult(
         "kickoff",
         "",
-        (("participant-known", ""),),
+        tuple((result.key, "") for result in results),
         results,
         ("plan",),
         ("plan",),
