@@ -1,0 +1,58 @@
+"""The product's own plans and factory under a real scheduler: they are presented, steady, and pinned."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from changeover import wiring
+from changeover.adapters.plan_files import plan_digest
+from changeover.domain.record import run_key
+from changeover.settings import PROJECT
+from tests.support.airflow import TestAirflow, airflow, settings_at
+
+pytestmark = pytest.mark.e2e
+DAGS = ("nordwind.tryton-8.0", "lindgren.roundup-2.6")
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
+    root = tmp_path_factory.mktemp("product")
+    shutil.copytree(PROJECT / "include" / "plans", root / "plans")
+    with airflow(settings_at(root / "home", plans=root / "plans")) as running:
+        yield running
+
+
+def test_every_shipped_plan_is_a_dag_and_nothing_is_wrong(started: TestAirflow) -> None:
+    """The housekeeping as well."""
+    for dag_id in (*DAGS, "changeover.housekeeping"):
+        started.client().wait_for_dag(dag_id)
+    assert started.client().import_errors() == {}
+
+
+def test_no_version_is_added_by_parsing_again(started: TestAirflow) -> None:
+    """Two dag-processors, one after the other, see the same DAGs."""
+    before = {dag_id: started.client().wait_for_dag(dag_id) for dag_id in DAGS}
+    started.wait_restarted("dag-processor", started.kill("dag-processor"))
+    time.sleep(8)
+    assert {dag_id: started.client().dag_version(dag_id) for dag_id in DAGS} == before
+
+
+def test_a_run_is_recorded_on_the_text_it_began_with(started: TestAirflow) -> None:
+    """Edited a moment after the start; the CMDB is empty, so the run is refused and touches nothing."""
+    client, settings = started.client(), started.settings
+    path: Path = settings.plans / "nordwind" / "tryton-8.0.yaml"
+    version, old = client.wait_for_dag(DAGS[0]), path.read_bytes()
+    run = client.trigger(DAGS[0], {"mode": "implement", "reason": "a test"})
+    path.write_bytes(old.replace(b"title: ", b"title: Edited "))
+    client.wait_for_dag(DAGS[0], newer_than=version)
+    ended = client.wait(run, timeout=180)
+    assert ended.state == "failed"
+    recorded = wiring.ledger(settings).run(run_key(run.dag_id, run.run_id))
+    assert recorded is not None
+    assert recorded.plan_digest == plan_digest(old)
+    assert str(wiring.ledger(settings).outcomes(recorded.key)[""].outcome) == "refused"
