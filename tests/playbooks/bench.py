@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Played:
     failures: Mapping[str, str]
     changed: Mapping[str, int]
     seconds: float
+    left_behind: tuple[str, ...] = ()
+    """What a playbook put beside the inventory and did not remove."""
 
     @property
     def ok(self) -> bool:
@@ -131,7 +133,9 @@ class Bench:
                 },
                 quiet=True,
             )
-            return _read(runner, time.monotonic() - began)
+            played = _read(runner, time.monotonic() - began)
+        beside = (path.name for path in (directory / "inventory").iterdir())
+        return replace(played, left_behind=tuple(sorted(set(beside) - {"hosts.json"})))
 
 
 def _read(runner: Any, seconds: float) -> Played:

@@ -1,65 +1,106 @@
-"""What every acceptance test of Tryton needs: the host under test, a login, and calls over JSON-RPC."""
+"""What every acceptance test of Tryton needs: the host over SSH (testinfra's `host`), its variables, and a login.
+
+The product names a JSON file in CHANGEOVER_ACCEPTANCE: {"environment", "hosts": {name: {address, port, user, variables,
+target_version}}}, and gives secrets as CHANGEOVER_SECRET_<NAME>.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-MOVED = (8, 0)
-"""Since this series calls go below /rpc/."""
+USER = "acceptance"
 
 
-@dataclass(frozen=True)
-class Server:
-    """The server of one host, as its users see it."""
+@dataclass
+class Tryton:
+    """The server of one host, as programs of the client's see it."""
 
     url: str
     database: str
     target_version: str
     variables: dict[str, Any]
+    session: list[Any] = field(default_factory=list)
+    context: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def endpoint(self) -> str:
-        series = tuple(int(part) for part in self.target_version.split(".")[:2])
-        return "rpc/" if series >= MOVED else ""
+    def moved(self) -> bool:
+        """Since 8.0 calls go to a place of their own."""
+        return tuple(map(int, self.target_version.split(".")[:2])) >= (8, 0)
 
-    def call(self, method: str, *params: Any, database: bool = True, authorization: str = "") -> Any:
-        """One call: its result. Errors of the server fail the test."""
-        place = f"{self.url}{self.database + '/' if database else ''}{self.endpoint}"
+    def post(self, path: str, method: str, params: list[Any]) -> tuple[int, Any]:
+        """Status and content of the answer to a call; HTTP errors are answers too."""
+        headers = {"Content-Type": "application/json"}
+        if self.session:
+            mark = f"{USER}:{self.session[0]}:{self.session[1]}"
+            headers["Authorization"] = "Session " + base64.b64encode(mark.encode()).decode()
         body = json.dumps({"id": 1, "method": method, "params": params}).encode()
-        headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
         # The address is on record in the CMDB.
-        request = urllib.request.Request(place, body, headers)  # noqa: S310
+        request = urllib.request.Request(self.url + path, body, headers)  # noqa: S310
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            told = json.loads(answer.read())
-        assert not (isinstance(told, dict) and told.get("error")), f"{method}: {told}"
-        return told["result"] if isinstance(told, dict) else told
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as exc:
+            return exc.code, exc.read().decode(errors="replace")
 
-    def login(self) -> str:
-        password = os.environ["CHANGEOVER_SECRET_TRYTON_ACCEPTANCE"]
-        session = self.call("common.db.login", "acceptance", {"password": password}, "en")
-        assert session, "the login was refused"
-        return "Session " + base64.b64encode(f"acceptance:{session[0]}:{session[1]}".encode()).decode()
+    def call(self, method: str, *params: Any, path: str | None = None) -> Any:
+        """The result of a call to the database."""
+        place = path or (f"/{self.database}/rpc/" if self.moved else f"/{self.database}/")
+        status, told = self.post(place, method, list(params))
+        assert status == 200, f"{method} at {place} was answered with {status}: {str(told)[:300]}"
+        if not isinstance(told, dict):
+            return told
+        assert not told.get("error"), f"{method}: {str(told['error'])[:500]}"
+        return told.get("result")
 
-    def read(self, model: str, domain: list[Any], fields: list[str]) -> list[dict[str, Any]]:
-        """Records as a person with the acceptance account sees them."""
-        mark = self.login()
-        context = self.call("model.res.user.get_preferences", True, {}, authorization=mark)
-        params = (domain, 0, None, [["id", "ASC"]], fields, context)
-        found = self.call(f"model.{model}.search_read", *params, authorization=mark)
-        return list(found)
+    def search_read(self, model: str, domain: list[Any], fields: list[str]) -> list[dict[str, Any]]:
+        rows = self.call(f"model.{model}.search_read", domain, 0, None, [["id", "ASC"]], fields, self.context)
+        assert isinstance(rows, list)
+        return rows
+
+
+@pytest.fixture(scope="session")
+def planned() -> dict[str, Any]:
+    """The hosts that are to be accepted."""
+    return dict(json.loads(Path(os.environ["CHANGEOVER_ACCEPTANCE"]).read_text(encoding="utf-8"))["hosts"])
 
 
 @pytest.fixture
-def server(changeover_host: dict[str, Any]) -> Server:
-    """The server of the host under test."""
-    variables = changeover_host["variables"]
-    url = f"http://{variables['tryton_address']}:{variables['tryton_port']}/"
-    return Server(url, variables["tryton_database"], changeover_host["target_version"], variables)
+def tryton(host: Any, planned: dict[str, Any]) -> Tryton:
+    """The server of the host under test, before anybody has logged in."""
+    about = planned[_name(host, planned)]
+    variables = about["variables"]
+    url = f"http://{variables['tryton_address']}:{variables['tryton_port']}"
+    return Tryton(url, variables["tryton_database"], about["target_version"], variables)
+
+
+@pytest.fixture
+def logged_in(tryton: Tryton) -> Iterator[Tryton]:
+    """The same with a session of the acceptance user, in the way of the wanted release."""
+    password = os.environ["CHANGEOVER_SECRET_TRYTON_ACCEPTANCE"]
+    session = tryton.call("common.db.login", USER, {"password": password}, "en")
+    assert session, f"the login of {USER} was refused"
+    tryton.session = session
+    tryton.context = tryton.call("model.res.user.get_preferences", True, {})
+    yield tryton
+    tryton.call("common.db.logout")
+
+
+def _name(host: Any, planned: dict[str, Any]) -> str:
+    """The name of a host in the plan; testinfra knows it by how it is reached."""
+    backend = host.backend
+    reached = getattr(backend, "host", None)
+    for name, about in planned.items():
+        if reached and (reached.name, str(reached.port)) in {(about["address"], str(about["port"])), (name, "None")}:
+            return name
+    raise LookupError(f"{backend.get_pytest_id()} is none of the planned hosts: {', '.join(planned)}")

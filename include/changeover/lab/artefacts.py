@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import os
 import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,9 +31,15 @@ def fetch(
     """
     directory = root / application / version
     wanted = "\n".join((*requirements, "pip")) + "\n"
-    if _holds(directory, wanted):
-        return directory
-    part = root / application / f".{version}.part"
+    account.directories(root)
+    with _locked(root):  # labs may share their artefacts
+        if not _holds(directory, wanted):
+            _fetch(account, root, python, directory, wanted)
+    return directory
+
+
+def _fetch(account: Account, root: Path, python: Path, directory: Path, wanted: str) -> None:
+    part = directory.with_name(f".{directory.name}.part")
     account.remove(part)
     account.directories(part)
     pip = _pip(account, root)
@@ -51,7 +60,16 @@ def fetch(
     _describe(account, part, wanted)
     account.remove(directory)
     account.run(["mv", part, directory])
-    return directory
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def make_venv(account: Account, python: Path, path: Path, release: Path) -> None:
