@@ -166,6 +166,17 @@ def test_acceptance_cleared_after_a_back_out_tests_the_installed_version(world: 
     assert lane.acceptance(upgrade, tools, upgrade.lanes[0]).reply is Reply.NO
 
 
+def test_a_second_try_takes_a_restore_point_of_its_own(world: World) -> None:
+    """Under the first try's label the old copy would be found whole, and a back-out would lose what came since."""
+    world.unwell.add("training")
+    upgrade, tools = prepared(world)
+    training = upgrade.lanes[0]
+    first = lane.window_label(upgrade, tools, training)
+    go_through(upgrade, tools, training)
+    assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.BACKED_OUT
+    assert lane.window_label(upgrade, tools, training) != first
+
+
 def test_nothing_is_decided_beside_work_in_progress(world: World) -> None:
     """C02: the verdict waits until the environment's own play has ended."""
     upgrade, tools = prepared(world)

@@ -96,7 +96,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             lane.name,
             upgrade.plan.from_version,
             changes=True,
-            restore_point=window_label(upgrade, lane),
+            restore_point=window_label(upgrade, tools, lane),
         ),
     )
     if not taken.successful:
@@ -111,9 +111,9 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         MarkKind.RESTORE_POINT_PROVEN,
         lane.name,
         key=f"window-point-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
-        label=window_label(upgrade, lane),
+        label=window_label(upgrade, tools, lane),
     )
-    return yes(f"restore point {window_label(upgrade, lane)} proven; {rows_read(data)}")
+    return yes(f"restore point {window_label(upgrade, tools, lane)} proven; {rows_read(data)}")
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -137,7 +137,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             lane.name,
             upgrade.plan.to_version,
             changes=True,
-            restore_point=window_label(upgrade, lane),
+            restore_point=window_label(upgrade, tools, lane),
             limit=lane.implement_within,
         ),
     )
@@ -357,8 +357,11 @@ def settled(upgrade: Upgrade, tools: Tools, lane: Environment) -> Verdict:
     return environment_verdict(proofs(upgrade, tools, lane))
 
 
-def window_label(upgrade: Upgrade, lane: Environment) -> str:
-    return f"{upgrade.run.key}-{lane.name}"
+def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
+    """Of this try: a second try after a back-out takes a restore point of its own, or what was written since is lost."""
+    label = f"{upgrade.run.key}-{lane.name}"
+    back_outs = len(_back_outs(upgrade, tools, lane))
+    return f"{label}-{back_outs + 1}" if back_outs else label
 
 
 def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
