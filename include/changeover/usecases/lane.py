@@ -358,7 +358,7 @@ def settled(upgrade: Upgrade, tools: Tools, lane: Environment) -> Verdict:
 
 
 def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
-    """Of this try: a second try after a back-out takes a restore point of its own, or what was written since is lost."""
+    """A second try after a back-out takes a restore point of its own, or what was written since would be lost."""
     label = f"{upgrade.run.key}-{lane.name}"
     back_outs = len(_back_outs(upgrade, tools, lane))
     return f"{label}-{back_outs + 1}" if back_outs else label
