@@ -158,7 +158,7 @@ def make_sales(customers, products, term):
         sale = sale_class(party=customers[number % len(customers)], reference=f"NW-{1000 + number}")
         sale.payment_term, sale.sale_date = term, FIRST_SALE + dt.timedelta(days=3 * number)
         sale.cost_centre = COST_CENTRES[number % len(COST_CENTRES)]
-        for position in range(1 + number % 3):
+        for position in range(1 + number % 2):
             line = sale.lines.new()
             line.product = products[(number + 4 * position) % len(products)]
             line.quantity = 1 + (number + position) % 5
