@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from changeover.domain.report import Report
+    from changeover.domain.report import Dataset, Report
     from changeover.domain.run_view import RunView
     from changeover.orchestration.airflow_client import Task
     from changeover.orchestration.serve import AirflowServer
@@ -115,8 +115,7 @@ class DemoView:
         if fault:
             self._console.print(f"  the fault was: {FAULTS.get(fault, fault)}")
         self._console.print(_environments(report))
-        compared, lost = _rows(report)
-        self._console.print(f"Business data: {compared} rows compared, {lost} lost")
+        self._console.print(f"Business data: {rows_in_words(report.datasets)}")
         if report.change:
             code = f", {report.change.close_code}" if report.change.close_code else ""
             self._console.print(f"Change {report.change.number}: {report.change.state}{code}")
@@ -198,7 +197,10 @@ def _environments(report: Report) -> Table:
     return table
 
 
-def _rows(report: Report) -> tuple[int, int]:
-    """Rows compared, and rows that were there before and were not after."""
-    compared = sum(data.before or 0 for data in report.datasets)
-    return compared, sum(max(0, (data.before or 0) - (data.after or 0)) for data in report.datasets)
+def rows_in_words(datasets: Sequence[Dataset]) -> str:
+    """Rows compared and rows lost; what was read before and never again is neither, and is said apart."""
+    pairs = [(data.before, data.after) for data in datasets if data.before is not None and data.after is not None]
+    unread = sum(data.before for data in datasets if data.before is not None and data.after is None)
+    lost = sum(max(0, before - after) for before, after in pairs)
+    told = f"{sum(before for before, _ in pairs)} rows compared, {lost} lost"
+    return f"{told}; {unread} rows read before were not read again" if unread else told

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from changeover import demo, wiring
-from changeover.demo_view import FAULTS, DemoView
+from changeover.demo_view import FAULTS, DemoView, rows_in_words
+from changeover.domain.report import Dataset
 from changeover.errors import ChangeoverError
 from changeover.orchestration.airflow_client import Task
 from changeover.orchestration.processes import PidFile
@@ -165,3 +166,10 @@ def test_executions_left_running_are_stopped_and_ended_ones_are_left_alone(tmp_p
         assert process.wait(timeout=10) == 0
     assert not (ended / "stop").exists()
     assert demo.stop_executions(settings) == 0
+
+
+def test_rows_that_were_never_read_again_are_not_called_lost() -> None:
+    """A baseline whose upgrade failed has nothing to compare with; that is no loss of data."""
+    never = Dataset("baseline", "baseline", "sales", 30, None)
+    assert rows_in_words([never]) == "0 rows compared, 0 lost; 30 rows read before were not read again"
+    assert rows_in_words([Dataset("training", "training", "sales", 30, 28)]) == "30 rows compared, 2 lost"
