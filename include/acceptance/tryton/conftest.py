@@ -1,19 +1,16 @@
-"""What every acceptance test of Tryton needs: the host over SSH (testinfra's `host`), its variables, and a login.
+"""What every acceptance test of Tryton needs: the server of the host under test, and a login.
 
-The product names a JSON file in CHANGEOVER_ACCEPTANCE: {"environment", "hosts": {name: {address, port, user, variables,
-target_version}}}, and gives secrets as CHANGEOVER_SECRET_<NAME>.
+`host`, `changeover_host` (its record) and `changeover_secret` are offered by the product's own plugin.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,38 +66,21 @@ class Tryton:
         return rows
 
 
-@pytest.fixture(scope="session")
-def planned() -> dict[str, Any]:
-    """The hosts that are to be accepted."""
-    return dict(json.loads(Path(os.environ["CHANGEOVER_ACCEPTANCE"]).read_text(encoding="utf-8"))["hosts"])
-
-
 @pytest.fixture
-def tryton(host: Any, planned: dict[str, Any]) -> Tryton:
+def tryton(changeover_host: Mapping[str, Any]) -> Tryton:
     """The server of the host under test, before anybody has logged in."""
-    about = planned[_name(host, planned)]
-    variables = about["variables"]
+    variables = changeover_host["variables"]
     url = f"http://{variables['tryton_address']}:{variables['tryton_port']}"
-    return Tryton(url, variables["tryton_database"], about["target_version"], variables)
+    return Tryton(url, variables["tryton_database"], changeover_host["target_version"], variables)
 
 
 @pytest.fixture
-def logged_in(tryton: Tryton) -> Iterator[Tryton]:
+def logged_in(tryton: Tryton, changeover_secret: Callable[[str], str]) -> Iterator[Tryton]:
     """The same with a session of the acceptance user, in the way of the wanted release."""
-    password = os.environ["CHANGEOVER_SECRET_TRYTON_ACCEPTANCE"]
+    password = changeover_secret("tryton_acceptance")
     session = tryton.call("common.db.login", USER, {"password": password}, "en")
     assert session, f"the login of {USER} was refused"
     tryton.session = session
     tryton.context = tryton.call("model.res.user.get_preferences", True, {})
     yield tryton
     tryton.call("common.db.logout")
-
-
-def _name(host: Any, planned: dict[str, Any]) -> str:
-    """The name of a host in the plan; testinfra knows it by how it is reached."""
-    backend = host.backend
-    reached = getattr(backend, "host", None)
-    for name, about in planned.items():
-        if reached and (reached.name, str(reached.port)) in {(about["address"], str(about["port"])), (name, "None")}:
-            return name
-    raise LookupError(f"{backend.get_pytest_id()} is none of the planned hosts: {', '.join(planned)}")

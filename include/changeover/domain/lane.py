@@ -7,23 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Stage(StrEnum):
-    """Stages of a lane in order; the last four are chosen by the verdict."""
-
-    WINDOW = "window"
-    READINESS = "readiness"
-    GO_NO_GO = "go_no_go"
-    RESTORE_POINT = "restore_point"
-    IMPLEMENT = "implement"
-    ACCEPTANCE = "acceptance"
-    SIGN_OFF = "sign_off"
-    VERDICT = "verdict"
-    COMMIT = "commit"
-    BACK_OUT = "back_out"
-    STAND_DOWN = "stand_down"
-    SETTLE = "settle"
-
-
 class Decision(StrEnum):
     """What becomes of an environment once its stages have ended."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from changeover.domain.acceptance import acceptance_gate
 from changeover.domain.estate import Host
 from changeover.domain.gate import GateResult
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
-from changeover.ports import Comparison, Credentials, SuiteRun
+from changeover.ports import Comparison, SuiteRun
 from changeover.usecases.evidence import (
     business_data_before,
     evidence_path,
@@ -57,8 +58,8 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         ),
     )
     reports = {host.host: host.report for host in reading.hosts}
-    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
-    suites = _run_suites(upgrade, tools, wanted, reports, credentials)
+    folder = evidence_path(upgrade, tools, wanted.environment, f"{wanted.gate}-{step.generation}")
+    suites = _run_suites(upgrade, tools, wanted, hosts, reports, folder)
     gate = acceptance_gate(
         wanted.gate,
         wanted.environment,
@@ -81,17 +82,12 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         )
     status = StepStatus.SUCCESSFUL if gate.passed else StepStatus.FAILED
     tools.ledger.end_step(
-        StepRecord(
-            step.run,
-            step.environment,
-            step.step,
-            step.generation,
-            step.started_at,
-            tools.clock(),
-            status,
-            "",
-            {host.name: "seen" if host.name in gate.hosts_seen else "not seen" for host in hosts},
-            gate.reasons(),
+        replace(
+            step,
+            ended_at=tools.clock(),
+            status=status,
+            hosts={host.name: "seen" if host.name in gate.hosts_seen else "not seen" for host in hosts},
+            reasons=gate.reasons(),
         )
     )
     return gate
@@ -101,17 +97,12 @@ def _run_suites(
     upgrade: Upgrade,
     tools: Tools,
     wanted: AcceptanceWanted,
+    hosts: tuple[Host, ...],
     reports: Mapping[str, Mapping[str, Any]],
-    credentials: Credentials,
+    folder: Path,
 ) -> Mapping[str, SuiteRun]:
-    hosts = _hosts(upgrade, tools, wanted)
     application = upgrade.plan.application
-    folder = evidence_path(
-        upgrade,
-        tools,
-        wanted.environment,
-        f"{wanted.gate}-{_times_run(upgrade, tools, wanted)}",
-    )
+    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     comparisons = _comparisons(upgrade, tools, wanted, {host.name for host in hosts}, reports)
     after = {comparison.host: comparison.after for comparison in comparisons}

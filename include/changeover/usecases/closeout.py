@@ -9,7 +9,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.lane import settled
-from changeover.usecases.lane_facts import proofs
+from changeover.usecases.lane_facts import not_upgraded, proofs
 from changeover.usecases.support import CRITICAL
 from changeover.usecases.tools import (
     Answer,
@@ -25,14 +25,11 @@ from changeover.usecases.tools import (
 
 def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     """The blueprint's two exits: unsuccessful and backed out, or successful with every exit condition met."""
-    if upgrade.mode is not Mode.IMPLEMENT or not tools.ledger.outcomes(upgrade.run.key):
+    settled_lanes = tools.ledger.outcomes(upgrade.run.key)
+    if upgrade.mode is not Mode.IMPLEMENT or not settled_lanes:
         return not_applicable("no lane was settled: there is no exit to check")
     deliver(tools.ledger, tools.cmdb, tools.clock())
-    outcomes = [
-        tools.ledger.outcomes(upgrade.run.key)[lane.name].outcome
-        for lane in upgrade.lanes
-        if lane.name in tools.ledger.outcomes(upgrade.run.key)
-    ]
+    outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
     if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
         return yes("exit: unsuccessful and backed out")
     results = tuple(
@@ -47,10 +44,7 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
 def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     """Condition → why it is not met ("" when it is)."""
     plan, key = upgrade.plan, upgrade.run.key
-    outcomes = tools.ledger.outcomes(key)
-    open_lanes = [
-        lane.name for lane in upgrade.lanes if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
-    ]
+    open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
     incidents = [
         i.number
         for i in tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)

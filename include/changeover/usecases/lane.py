@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
@@ -24,10 +25,11 @@ from changeover.usecases.lane_facts import (
     earlier_change,
     lane_facts,
     lane_marks,
+    not_upgraded,
     proofs,
     since_back_out,
 )
-from changeover.usecases.planning import durations, time_needed
+from changeover.usecases.planning import durations, plan_approvals, time_needed
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -202,7 +204,7 @@ def commit(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             "the new release runs and was accepted, but could not be committed: a person must look",
             *done.reasons,
         )
-    _versions_read(upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "commit")
+    _versions_read(upgrade, tools, lane, done, "commit")
     mark(
         upgrade,
         tools,
@@ -304,7 +306,7 @@ def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
                 "nothing was changed, but what was closed could not be reopened: a person must look",
                 *done.reasons,
             )
-        _versions_read(upgrade, tools, lane, {h.host: h.report for h in done.hosts}, "stand-down")
+        _versions_read(upgrade, tools, lane, done, "stand-down")
     mark(
         upgrade,
         tools,
@@ -365,18 +367,14 @@ def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
 
 
 def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
-    approved = [m for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED) if m.data.get("gate") == "plan"]
-    if not any(m.data.get("plan_digest") == upgrade.run.plan_digest for m in approved):
+    if not any(m.data.get("plan_digest") == upgrade.run.plan_digest for m in plan_approvals(upgrade, tools)):
         return "the plan is not approved"
     if upgrade.mode is Mode.BACK_OUT:
         return ""
     if not any(m.kind is MarkKind.RESTORE_POINT_PROVEN for m in lane_marks(upgrade, tools, lane.name)):
         return "the preparations are not proven"
-    outcomes = tools.ledger.outcomes(upgrade.run.key)
-    for before in upgrade.lanes[: upgrade.lanes.index(lane)]:
-        if before.name not in outcomes or not outcomes[before.name].outcome.is_success:
-            return f"{before.name} did not end upgraded"
-    return ""
+    before = not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
+    return f"{before[0]} did not end upgraded" if before else ""
 
 
 def _window_now(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -445,17 +443,17 @@ def _versions_read(
     upgrade: Upgrade,
     tools: Tools,
     lane: Environment,
-    reports: dict[str, object],
+    done: ExecutionResult,
     stage: str,
 ) -> None:
-    for host, report in reports.items():
-        if isinstance(report, dict) and "version" in report:
+    for host in done.hosts:
+        if "version" in host.report:
             mark(
                 upgrade,
                 tools,
                 MarkKind.VERSION_DISCOVERED,
                 lane.name,
-                host=host,
-                version=report["version"],
+                host=host.host,
+                version=host.report["version"],
                 stage=stage,
             )

@@ -40,6 +40,12 @@ def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_pro
     )
 
 
+def not_upgraded(upgrade: Upgrade, tools: Tools, lanes: Sequence[Environment]) -> tuple[str, ...]:
+    """The lanes of these that did not end upgraded, or have not ended."""
+    outcomes = tools.ledger.outcomes(upgrade.run.key)
+    return tuple(lane.name for lane in lanes if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success)
+
+
 def newest_gate(upgrade: Upgrade, tools: Tools, environment: str, name: str) -> GateResult | None:
     gates = [gate for _, gate in tools.ledger.gates(upgrade.run.key, environment=environment) if gate.gate == name]
     return gates[-1] if gates else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from changeover.domain.plan import Mode
-from changeover.domain.record import MarkKind, StepRecord
+from changeover.domain.record import Mark, MarkKind, StepRecord
 from changeover.domain.runsheet import Durations, measured, run_sheet
 from changeover.ports import fresh
 from changeover.usecases.tools import (
@@ -55,10 +55,15 @@ def durations(upgrade: Upgrade, tools: Tools) -> Durations:
     return measured(steps)
 
 
+def plan_approvals(upgrade: Upgrade, tools: Tools) -> tuple[Mark, ...]:
+    """Every approval of the plan itself, oldest first; each names the digest it was given for."""
+    marks = tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED)
+    return tuple(approval for approval in marks if approval.data.get("gate") == "plan")
+
+
 def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
     """The change is scheduled only when the plan's approval names this very digest."""
-    approved = [m for m in tools.ledger.marks(upgrade.run.key, kind=MarkKind.APPROVED) if m.data.get("gate") == "plan"]
-    last = fresh(MarkKind.APPROVED, approved)
+    last = fresh(MarkKind.APPROVED, plan_approvals(upgrade, tools))
     if last is None:
         return no("the plan has no approval on record")
     if last.data.get("plan_digest") != upgrade.run.plan_digest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from changeover.domain.estate import Host
@@ -62,7 +63,7 @@ def _generation(upgrade: Upgrade, tools: Tools, work: HostWork) -> int:
     return reading_generation(tools.ledger.steps(upgrade.run.key, environment=work.environment), work.step)
 
 
-def _directory(upgrade: Upgrade, tools: Tools, environment: str, step: str, generation: int) -> Any:
+def _directory(upgrade: Upgrade, tools: Tools, environment: str, step: str, generation: int) -> Path:
     return tools.settings.executions_directory(upgrade.run.key) / f"{environment}.{step}.{generation}"
 
 
@@ -99,18 +100,13 @@ def _once(
     credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))
     result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=tools.stop)
     ledger.end_step(
-        StepRecord(
-            key,
-            work.environment,
-            work.step,
-            generation,
-            begun.started_at,
-            tools.clock(),
-            result.status,
-            result.token,
-            {host.host: str(host.state) for host in result.hosts},
-            result.reasons,
-            str(directory),
+        replace(
+            begun,
+            ended_at=tools.clock(),
+            status=result.status,
+            token=result.token,
+            hosts={host.host: str(host.state) for host in result.hosts},
+            reasons=result.reasons,
         )
     )
     if result.status is StepStatus.UNKNOWN and work.changes:

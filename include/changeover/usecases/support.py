@@ -7,6 +7,7 @@ from datetime import datetime
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.usecases.lane_facts import not_upgraded
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -27,11 +28,7 @@ def hypercare_due(upgrade: Upgrade, tools: Tools) -> Answer:
     """Whether there is anything to watch: every lane of the run ended upgraded."""
     if upgrade.mode is not Mode.IMPLEMENT:
         return not_applicable(f"mode {upgrade.mode} has no hypercare")
-    outcomes = tools.ledger.outcomes(upgrade.run.key)
-    waiting = [
-        lane.name for lane in upgrade.lanes if lane.name not in outcomes or not outcomes[lane.name].outcome.is_success
-    ]
-    if waiting:
+    if waiting := not_upgraded(upgrade, tools, upgrade.lanes):
         return not_applicable(f"not upgraded: {', '.join(waiting)}")
     return yes(f"watching {', '.join(lane.name for lane in upgrade.lanes)} for {upgrade.plan.support.hypercare.length}")
 
