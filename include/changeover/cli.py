@@ -258,6 +258,17 @@ def lab_reset(site: Site = SiteName.TRYTON) -> None:
     raise typer.Exit(reset(str(site)))
 
 
+@lab_app.command("keep-data")
+def lab_keep_data(site: Site = SiteName.TRYTON) -> None:
+    """Make the site's data anew and keep it in the project.
+
+    For those who change what the data is made from; a lab loads what is kept.
+    """
+    from changeover.cli_lab import keep_data
+
+    raise typer.Exit(keep_data(str(site)))
+
+
 @lab_app.command("status")
 def lab_status(site: Site = SiteName.TRYTON, *, as_json: AsJson = False) -> None:
     """Show what of the lab runs.

@@ -35,6 +35,14 @@ def reset(site: str) -> int:
     return 0
 
 
+def keep_data(site: str) -> int:
+    from changeover import lab
+
+    typer.echo(f"making the data of {site} anew, which takes a minute or two", err=True)
+    typer.echo(f"kept in {lab.keep_data(site)}")
+    return 0
+
+
 def status(site: str, *, as_json: bool) -> int:
     from changeover import lab
 

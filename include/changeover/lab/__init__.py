@@ -23,13 +23,25 @@ from changeover.lab import estate, hosts, services
 from changeover.lab.account import Account
 from changeover.lab.environment import Lab, LabHost, find_python
 from changeover.lab.postgres import Postgres, find_binaries
-from changeover.lab.site import Site
+from changeover.lab.site import KeepsData, Site
 from changeover.settings import PROJECT
 
 SITES = ("roundup", "tryton")
 LONGEST_ROOT = 60  # a socket's path may have 107 characters, and hosts add up to 40
 
-__all__ = ["SITES", "HostStatus", "LabHost", "LabState", "LabStatus", "default_root", "down", "reset", "status", "up"]
+__all__ = [
+    "SITES",
+    "HostStatus",
+    "LabHost",
+    "LabState",
+    "LabStatus",
+    "default_root",
+    "down",
+    "keep_data",
+    "reset",
+    "status",
+    "up",
+]
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,20 @@ def down(site: str, *, root: Path | None = None, remove: bool = False) -> None:
         if remove:
             names = [f"{site}.{ending}" for ending in ("json", "known_hosts", "estate.yaml", "secrets.json")]
             account.remove(*(host.root for host in state.hosts), *(place / name for name in names))
+
+
+def keep_data(site: str, *, root: Path | None = None) -> Path:
+    """Make a site's data anew with its application's own tools and keep it in the project; the file."""
+    definition = _site(site)
+    if not isinstance(definition, KeepsData):
+        raise LabError(
+            f"the site {site} keeps no data in the project: it is made quickly", then="nothing has to be done"
+        )
+    up(site, root=root)
+    with _opened(root) as (account, place):
+        before = _read(place, site)
+        lab = _make(definition, account, place, _port(definition, before, None), _artefacts(place, before, None))
+        return definition.keep_data(lab)
 
 
 def status(site: str, *, root: Path | None = None) -> LabStatus | None:

@@ -31,18 +31,20 @@ def fetch(
     """
     directory = root / application / version
     wanted = "\n".join((*requirements, "pip")) + "\n"
-    account.directories(root)
+    lock = directory.with_name(f".{directory.name}.lock")
+    account.directories(root, lock)
     with _locked(root):  # labs may share their artefacts
+        pip = _pip(account, root)
+    with _locked(lock):  # and fetch different releases at the same time
         if not _holds(directory, wanted):
-            _fetch(account, root, python, directory, wanted)
+            _fetch(account, pip, python, directory, wanted)
     return directory
 
 
-def _fetch(account: Account, root: Path, python: Path, directory: Path, wanted: str) -> None:
+def _fetch(account: Account, pip: Path, python: Path, directory: Path, wanted: str) -> None:
     part = directory.with_name(f".{directory.name}.part")
     account.remove(part)
     account.directories(part)
-    pip = _pip(account, root)
     account.run(
         [
             python,
@@ -55,7 +57,7 @@ def _fetch(account: Account, root: Path, python: Path, directory: Path, wanted: 
             part,
             *wanted.split("\n")[:-1],
         ],
-        env={"PIP_CACHE_DIR": str(root / ".pip")},
+        env={"PIP_CACHE_DIR": str(pip.parent.parent / ".pip")},
     )
     _describe(account, part, wanted)
     account.remove(directory)
@@ -72,23 +74,39 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def make_venv(account: Account, python: Path, path: Path, release: Path) -> None:
-    """Build a virtual environment from a fetched release alone: no index, no user configuration."""
+def make_venv(account: Account, root: Path, python: Path, path: Path, release: Path) -> None:
+    """Build a virtual environment from a fetched release alone, compiled: no index, no user configuration.
+
+    By uv where this project has it, which takes a fifth of the time, else by the release's pip. `root` is the lab's.
+    """
     account.run([python, "-m", "venv", "--without-pip", path])
+    from_release: list[str | Path] = [
+        "--no-index",
+        "--find-links",
+        release,
+        "--requirement",
+        release / "requirements.txt",
+    ]
+    if uv := _uv(account, root):
+        options = ["--no-config", "--no-cache", "--link-mode", "copy", "--compile-bytecode", "--quiet"]
+        account.run([uv, "pip", "install", "--python", path / "bin/python", *options, *from_release])
+        return
     pip = next(iter(sorted(release.glob("pip-*.whl"))))
-    options = ["--isolated", "--no-index", "--no-input", "--disable-pip-version-check", "--no-compile", "--quiet"]
-    account.run(
-        [
-            path / "bin/python",
-            pip / "pip",
-            "install",
-            *options,
-            "--find-links",
-            release,
-            "--requirement",
-            release / "requirements.txt",
-        ]
-    )
+    options = ["--isolated", "--no-input", "--disable-pip-version-check", "--no-compile", "--quiet"]
+    account.run([path / "bin/python", pip / "pip", "install", *options, *from_release])
+    account.run([path / "bin/python", "-m", "compileall", "-q", "-j", "0", path / "lib"], check=False)
+
+
+def _uv(account: Account, root: Path) -> Path | None:
+    """The uv of this project's own environment, copied where the lab's account can run it."""
+    own = Path(sys.executable).with_name("uv")
+    if not own.exists() or not account.switched:
+        return own if own.exists() else None
+    kept = root / ".uv"
+    if not (kept / "uv").exists():
+        account.write(kept, {"uv.part": Entry(own.read_bytes(), 0o755)})
+        account.run(["mv", kept / "uv.part", kept / "uv"])
+    return kept / "uv"
 
 
 def digests(directory: Path) -> dict[str, str]:

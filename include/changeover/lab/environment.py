@@ -115,8 +115,8 @@ class Lab:
         return artefacts.fetch(self.account, self.artefacts, self.python, application, version, requirements)
 
     def make_venv(self, path: Path, release: Path) -> None:
-        """A virtual environment at `path` with everything of a fetched release, offline."""
-        artefacts.make_venv(self.account, self.python, path, release)
+        """A compiled virtual environment at `path` with everything of a fetched release, offline."""
+        artefacts.make_venv(self.account, self.root, self.python, path, release)
 
     def password(self, name: str) -> str:
         """A password of this lab, made at first use and the same ever after."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from changeover.lab.environment import Lab
@@ -49,3 +50,11 @@ class Site(Protocol):
 
         The application's secrets belong to the SSH connection of its hosts: {"ssh_x": {"extra": {"secrets": {…}}}}.
         """
+
+
+@runtime_checkable
+class KeepsData(Protocol):
+    """A site whose data takes long to make, and is therefore kept in the project."""
+
+    def keep_data(self, lab: Lab) -> Path:
+        """Make the data anew and keep it; the file. Called after `seed`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from changeover.lab.estate import host_record
 from changeover.lab.postgres import PORT, Postgres
 from changeover.lab.services import Service
 from changeover.lab.site import HostSpec
+from changeover.lab.sites import tryton_data
 from changeover.settings import PROJECT
 
 CONTENT = PROJECT / "include/lab/tryton"
 RELEASE = PROJECT / "include/releases/tryton/8.0.yaml"
-OLD, NEW = "7.0.59", "8.0.12"
+OLD, NEW = tryton_data.OLD, "8.0.12"
 ENVIRONMENTS = {
     "baseline": ("baseline",),
     "training": ("training",),
@@ -31,15 +33,12 @@ ENVIRONMENTS = {
 FILLED = ("training", "production")
 """The baseline starts empty: building it is part of the upgrade."""
 CONNECTION = "ssh_nordwind"
-ROLE, SEEDED = "tryton", "nordwind_seed"
-MODULE = "customer_nordwind"
+ROLE, SEEDED, MADE = tryton_data.ROLE, "nordwind_seed", "nordwind_seed_new"
+MODULE = tryton_data.MODULE
 DELIVERED = {OLD: "7.0.1", NEW: "8.0.1"}
 """Release of the client's module for each release of the vendor's."""
 OLD_FEED, NEW_FEED = "1.4", "2.0"
 FEED_INTERVAL = 15
-UNANALYSED = "-c enable_hashjoin=off -c enable_mergejoin=off"
-"""For a database that is just being made: nothing is known of its catalogue, and what PostgreSQL guesses costs half a
-minute."""
 KILL_AFTER = 10
 """Processor seconds after which the fault `kill` ends the migration: about half of what one takes."""
 FAULTS = {
@@ -63,20 +62,29 @@ class TrytonSite:
     def seed(self, lab: Lab) -> None:
         """Artefacts of both releases, the old release's environment, and the database that others are copied from."""
         wheels = _client_wheels(lab)
-        old = lab.fetch("tryton", OLD, _old_requirements())
-        new = lab.fetch("tryton", NEW, _new_requirements())
+        wanted = {OLD: _old_requirements(), NEW: _new_requirements()}
+        server = _postgres(lab)
+        _make_role(server)
+        seeded = SEEDED in _databases(server)
+        with ThreadPoolExecutor(3) as pool:
+            loading = None if seeded else pool.submit(tryton_data.load, server, MADE)
+            old, new = pool.map(lambda version: lab.fetch("tryton", version, wanted[version]), wanted)
+        if loading:
+            loading.result()
         _deliver(lab, old, wheels[OLD])
         if not (new / "withheld").exists():
             _deliver(lab, new, wheels[NEW])
         if not (lab.cache / OLD / "bin/.complete").exists():
             lab.account.remove(lab.cache / OLD)
             lab.make_venv(lab.cache / OLD, old)
-            python = lab.cache / OLD / "bin/python"
-            lab.account.run([python, "-m", "compileall", "-q", "-j", "2", lab.cache / OLD / "lib"])
             lab.account.write(lab.cache / OLD / "bin", {".complete": Entry("")})
-        _make_role(_postgres(lab))
-        if SEEDED not in _databases(_postgres(lab)):
-            _make_database(lab)
+        if not seeded:
+            tryton_data.finish(lab, server, MADE)
+            server.run("psql", "-Xq", "-d", "postgres", "-c", f"alter database {MADE} rename to {SEEDED}")
+
+    def keep_data(self, lab: Lab) -> Path:
+        """Make Nordwind's data anew by the old release's own tools, and keep it in the project."""
+        return tryton_data.keep(lab, _postgres(lab))
 
     def reset(self, lab: Lab) -> None:
         new = lab.artefacts / "tryton" / NEW
@@ -158,7 +166,7 @@ def _variables(lab: Lab, host: LabHost) -> dict[str, Any]:
         "tryton_address": host.address,
         "tryton_port": host.service_port(),
         "tryton_database": f"nordwind_{environment}",
-        "tryton_database_uri": _uri(server),
+        "tryton_database_uri": tryton_data.uri(server),
         "tryton_pg_bin": str(server.binaries),
         "tryton_pg_host": str(server.socket),
         "tryton_pg_port": PORT,
@@ -183,10 +191,6 @@ def _postgres(lab: Lab) -> Postgres:
     return lab.postgres
 
 
-def _uri(server: Postgres) -> str:
-    return f"postgresql://{ROLE}@/?host={server.socket}&port={PORT}"
-
-
 def _databases(server: Postgres) -> set[str]:
     query = "select datname from pg_database where not datistemplate"
     return set(server.run("psql", "-XqAt", "-d", "postgres", "-c", query).split())
@@ -197,33 +201,6 @@ def _make_role(server: Postgres) -> None:
     if ROLE not in server.run("psql", "-XqAt", "-d", "postgres", "-c", "select rolname from pg_roles").split():
         server.run("psql", "-Xq", "-d", "postgres", "-c", f"create role {ROLE} login createdb")
         server.run("psql", "-Xq", "-d", "postgres", "-c", f"alter role {ROLE} set jit = off")
-
-
-def _make_database(lab: Lab) -> None:
-    """A database made and filled by the old release's own tools, and kept to be copied."""
-    server, python, made = _postgres(lab), lab.cache / OLD / "bin/python", f"{SEEDED}_new"
-    server.run("dropdb", "--if-exists", "--force", made)
-    server.run("createdb", "-O", ROLE, made)
-    admin = lab.password("tryton-admin")
-    passwords = {"order-feed": lab.password("tryton-order-feed"), "acceptance": lab.password("tryton-acceptance")}
-    configuration = lab.cache / "seed.conf"
-    lab.account.write(
-        lab.cache,
-        {
-            "seed.conf": Entry(f"[database]\nuri = {_uri(server)}\n", 0o600),
-            "admin": Entry(admin, 0o600),
-            "seed.py": Entry((CONTENT / "seed.py").read_bytes()),
-        },
-    )
-    command: list[str | Path] = [python, lab.cache / OLD / "bin/trytond-admin", "-c", configuration, "-d", made]
-    lab.account.run(
-        [*command, "-u", MODULE, "--activate-dependencies", "--email", "it@nordwind.example"],
-        env={"TRYTONPASSFILE": str(lab.cache / "admin"), "PGOPTIONS": UNANALYSED},
-    )
-    server.run("psql", "-Xq", "-d", made, "-c", "analyze")
-    lab.account.run([python, lab.cache / "seed.py", made, configuration], data=json.dumps(passwords))
-    lab.account.remove(lab.cache / "admin")
-    server.run("psql", "-Xq", "-d", "postgres", "-c", f"alter database {made} rename to {SEEDED}")
 
 
 def _old_requirements() -> list[str]:
@@ -316,7 +293,7 @@ def _fill(lab: Lab, host: LabHost) -> None:
     lab.account.run(["ln", "-sfn", f"releases/{OLD}", host.app / "current"])
     text = (CONTENT / "trytond.conf").read_text(encoding="utf-8")
     listen = f"{host.address}:{host.service_port()}"
-    settings = text.replace("@uri@", _uri(_postgres(lab))).replace("@listen@", listen)
+    settings = text.replace("@uri@", tryton_data.uri(_postgres(lab))).replace("@listen@", listen)
     lab.account.write(host.app / "etc", {"trytond.conf": Entry(settings, 0o640)})
 
 
