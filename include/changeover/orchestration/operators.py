@@ -7,7 +7,6 @@ is detached, a retry attaches to what the lost try had started.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -148,17 +147,16 @@ class HypercareOperator(BaseOperator):
         return self.look(context)
 
     def look(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
-        from changeover.usecases.support import hypercare_look, hypercare_until
+        from changeover.usecases.support import hypercare_look, next_look
 
         upgrade, tools = run_context.running(self.pinned, context)
         gate = hypercare_look(upgrade, tools)
         if not gate.passed:
             raise AirflowFailException("; ".join(gate.reasons()))
-        left = hypercare_until(upgrade, tools) - tools.clock()
-        if left <= timedelta(0):
+        wait = next_look(upgrade, tools)
+        if wait is None:
             return {"text": "the watch ended well"}
-        wait = min(self.pinned.plan.support.hypercare.interval, left)
-        log.info("healthy; next look in %s, %s of the watch left", wait, left)
+        log.info("healthy; next look in %s", wait)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="look")
 
 

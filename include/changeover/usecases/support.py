@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
@@ -89,6 +89,16 @@ def hypercare_until(upgrade: Upgrade, tools: Tools) -> datetime:
     first = tools.ledger.marks(upgrade.run.key, kind=MarkKind.HYPERCARE_CHECKED)
     start = first[0].at if first else tools.clock()
     return start + upgrade.plan.support.hypercare.length
+
+
+def next_look(upgrade: Upgrade, tools: Tools) -> timedelta | None:
+    """How long to wait for the next look; None when the watch is over. Looks keep their rhythm, however long one takes."""
+    watch, now = upgrade.plan.support.hypercare, tools.clock()
+    end = hypercare_until(upgrade, tools)
+    if now >= end:
+        return None
+    passed = now - (end - watch.length)
+    return min(watch.interval - passed % watch.interval, end - now)
 
 
 def support_accepts(upgrade: Upgrade, tools: Tools, *, by: str) -> Answer:

@@ -62,14 +62,14 @@ def finish(lab: Lab, server: Postgres, database: str) -> None:
     if kept().exists():
         server.run("psql", "-Xq1", "-v", "ON_ERROR_STOP=1", "-d", database, data=_passwords(lab))
     else:
-        _make(lab, server, database)
+        make(lab, server, database)
 
 
 def keep(lab: Lab, server: Postgres) -> Path:
     """Make the data from nothing and keep it in the project, in place of what was kept before."""
     database = "nordwind_to_keep"
     _create(server, database)
-    _make(lab, server, database)
+    make(lab, server, database)
     server.run("psql", "-Xq", "-d", database, "-c", "update res_user set password_hash = null")
     server.run("psql", "-Xq", "-d", database, "-c", "delete from ir_session; delete from res_user_login_attempt")
     text = server.run("pg_dump", "--no-owner", "--no-privileges", database)
@@ -84,7 +84,7 @@ def keep(lab: Lab, server: Postgres) -> Path:
     return part.replace(path)
 
 
-def _make(lab: Lab, server: Postgres, database: str) -> None:
+def make(lab: Lab, server: Postgres, database: str) -> None:
     """A database made and filled by the old release's own tools."""
     python = lab.cache / OLD / "bin/python"
     passwords = _secrets(lab)

@@ -1,0 +1,124 @@
+"""A whole upgrade through Airflow against a shell script that calls the same playbooks on the same hosts in a row."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from changeover import lab, wiring
+from changeover.adapters.ansible_inventory import write_inventory, write_known_hosts, write_variables
+from changeover.adapters.execution_directory import Order
+from changeover.adapters.secret_socket import ADDRESS_VARIABLE, serve_secrets
+from changeover.domain.record import run_key
+from changeover.orchestration import introduce_site
+from changeover.orchestration.airflow_client import DagRun
+from changeover.settings import Settings
+from tests.support.airflow import airflow, settings_at
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.e2e, pytest.mark.lab]
+SITE, PLAN, DAG = "tryton", "nordwind/tryton-8.0.yaml", "nordwind.tryton-8.0"
+MOST = 1.25
+LONGEST = 1800.0
+
+
+def test_an_upgrade_costs_hardly_more_than_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Airflow's side has all gates in it, which a script would not have; no watch is waited for."""
+    place = Path(f"/var/tmp/cb-{os.getpid()}")
+    try:
+        settings, seconds, orders = _through_airflow(tmp_path, place)
+        state = lab.reset(SITE, root=place)
+        script = _script(tmp_path / "script", orders, settings, state)
+        secrets = json.loads(state.secrets_path.read_text())
+        known = {name: value for each in secrets.values() for name, value in each["extra"].get("secrets", {}).items()}
+        with serve_secrets(tmp_path / "s", known):
+            began = time.monotonic()
+            subprocess.run(["/bin/sh", script], check=True, stdout=subprocess.DEVNULL)
+            peer = time.monotonic() - began
+    finally:
+        lab.down(SITE, root=place, remove=True)
+        shutil.rmtree(place, ignore_errors=True)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nan upgrade, {len(orders)} playbooks: {seconds:.0f} s, as a shell script {peer:.0f} s,"
+            f" {seconds / peer:.2f} (load {os.getloadavg()[0]:.1f})\n"
+        )
+    assert seconds / peer <= MOST
+
+
+def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Order]]:
+    plans = home / "plans"
+    source = settings_at(home).plans / PLAN
+    text = source.read_text(encoding="utf-8").replace("{length: 1m, interval: 20s}", "{length: 1s, interval: 1s}")
+    (plans / PLAN).parent.mkdir(parents=True)
+    (plans / PLAN).write_text(text, encoding="utf-8")
+    state = lab.up(SITE, root=place, port=0)
+    settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
+    people = introduce_site.logins(
+        [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
+    )
+    with airflow(settings, people=people) as running, running.client() as client:
+        introduce_site.import_estate(settings, state.estate_path, reset=True)
+        introduce_site.store_connections(client, state.secrets_path)
+        client.wait_for_dag(DAG)
+        began = time.monotonic()
+        run = client.trigger(DAG, {"mode": "implement", "reason": "benchmark"})
+
+        def answer(_now: DagRun) -> None:
+            for request in client.requests(run):
+                with running.client(request.asked[0]) as person:
+                    person.answer(request, "Approve")
+
+        ended = client.wait(run, timeout=LONGEST, on_poll=answer, interval=1.0)
+        seconds = time.monotonic() - began
+        assert ended.state == "success", running.logs()
+    return settings, seconds, _executed(settings, run)
+
+
+def _executed(settings: Settings, run: DagRun) -> list[Order]:
+    """What ran, in its order."""
+    folders = settings.executions_directory(run_key(DAG, run.run_id)).iterdir()
+    started = sorted((json.loads((folder / "started.json").read_text())["started_at"], folder) for folder in folders)
+    return [Order.from_json((folder / "spec.json").read_text()) for _, folder in started]
+
+
+def _script(folder: Path, orders: list[Order], settings: Settings, state: lab.LabState) -> Path:
+    """The same inventories, variables, configuration and connections, the key in a file."""
+    lines = ["set -e"]
+    for number, order in enumerate(orders):
+        files = folder / f"{number:02}"
+        files.mkdir(parents=True)
+        connections = {target.connection: state.key_path for target in order.everyone}
+        inventory = write_inventory(order, files, connections, ())
+        known_hosts = write_known_hosts(order, files)
+        options = (
+            "ControlMaster=auto",
+            "ControlPersist=60s",
+            "IdentitiesOnly=yes",
+            f"UserKnownHostsFile={known_hosts}",
+        )
+        environment = {
+            "ANSIBLE_CONFIG": str(settings.playbooks / "ansible.cfg"),
+            "ANSIBLE_HOME": str(files / "ansible"),
+            "ANSIBLE_SSH_ARGS": "-F none " + " ".join(f"-o {option}" for option in options),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/cb{os.getpid()}",
+            ADDRESS_VARIABLE: str(folder.parent / "s"),
+        }
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *("-i", str(inventory), "-e", f"@{write_variables(order, files)}"),
+            str(Path(order.playbooks) / order.playbook),
+        ]
+        lines.append(
+            " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment.items()), shlex.join(command)])
+        )
+    script = folder / "upgrade.sh"
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return script

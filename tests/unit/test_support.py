@@ -1,0 +1,49 @@
+"""The hypercare watch: its rhythm, its end, and what makes a look say no."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from changeover.usecases.support import hypercare_look, next_look
+from changeover.usecases.tools import Upgrade
+from tests.support.world import World, plan
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def _upgrade(world: World, length: str, interval: str) -> Upgrade:
+    support = {**plan().support.model_dump(mode="json"), "hypercare": {"length": length, "interval": interval}}
+    return world.upgrade(of=plan(support=support))
+
+
+def test_looks_keep_their_rhythm_however_long_one_takes(world: World) -> None:
+    world.took["discover.yml"] = timedelta(seconds=8)
+    upgrade, tools = _upgrade(world, "1m", "20s"), world.tools()
+    hypercare_look(upgrade, tools)
+    began, waits = world.now, []
+    while (wait := next_look(upgrade, tools)) is not None:
+        waits.append(wait.total_seconds())
+        world.now += wait
+        hypercare_look(upgrade, tools)
+    assert waits == [20, 12, 12]
+    assert world.now - began == timedelta(seconds=68)
+
+
+def test_a_look_later_than_the_end_is_the_last(world: World) -> None:
+    upgrade, tools = _upgrade(world, "1m", "20s"), world.tools()
+    hypercare_look(upgrade, tools)
+    world.now += timedelta(minutes=5)
+    assert next_look(upgrade, tools) is None
+
+
+def test_a_host_that_went_back_makes_the_look_say_no(world: World) -> None:
+    upgrade, tools = _upgrade(world, "1m", "20s"), world.tools()
+    gate = hypercare_look(upgrade, tools)
+    assert not gate.passed
+    assert [result.check for result in gate.results if result.host] == ["still-healthy"] * len(gate.hosts_planned)
