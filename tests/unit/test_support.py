@@ -46,4 +46,4 @@ def test_a_host_that_went_back_makes_the_look_say_no(world: World) -> None:
     upgrade, tools = _upgrade(world, "1m", "20s"), world.tools()
     gate = hypercare_look(upgrade, tools)
     assert not gate.passed
-    assert [result.check for result in gate.results if result.host] == ["still-healthy"] * len(gate.hosts_planned)
+    assert [result.key for result in gate.results if result.host] == ["still-healthy"] * len(gate.hosts_planned)
