@@ -241,3 +241,24 @@ def test_the_verdict_rests_on_the_ledgers_facts(facts: LaneFacts, decision: Deci
 
 def test_a_back_out_per_host_with_no_failed_host_takes_every_touched_one() -> None:
     assert hosts_to_back_out("per_host", touched=("a", "b"), failed=()) == ("a", "b")
+
+
+def test_the_cmdb_is_told_what_the_rehearsal_left_on_the_baseline(world: World) -> None:
+    """After each acceptance: the new release, the old one again, and the new one that stays."""
+    from changeover.usecases import baseline
+    from changeover.usecases.deliver_outbox import deliver
+    from changeover.usecases.transition import check_entry
+
+    upgrade, tools = world.upgrade(), world.tools()
+    check_entry(upgrade, tools)
+    world.approve(upgrade)
+    seen = []
+    for step in (baseline.build, baseline.implement, baseline.accept_new, baseline.back_out, baseline.accept_old):
+        assert step(upgrade, tools).reply is Reply.YES
+        deliver(tools.ledger, tools.cmdb, tools.clock())
+        seen.append(world.cmdb.versions("acme", "tracker", "baseline"))
+    assert [found.get("base1") for found in seen][-3:] == ["2.6.0", "2.6.0", "2.0.0"]
+    for step in (baseline.implement, baseline.accept_again):
+        assert step(upgrade, tools).reply is Reply.YES
+    deliver(tools.ledger, tools.cmdb, tools.clock())
+    assert world.cmdb.versions("acme", "tracker", "baseline") == {"base1": "2.6.0"}

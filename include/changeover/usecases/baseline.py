@@ -6,6 +6,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import keep_business_data, rows_read
+from changeover.usecases.lane_facts import tell_versions
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -137,7 +138,9 @@ def restore_point_label(upgrade: Upgrade) -> str:
 
 
 def _accept(upgrade: Upgrade, tools: Tools, gate_name: str, version: str) -> Answer:
-    gate = accept(upgrade, tools, AcceptanceWanted(gate_name, upgrade.plan.baseline.name, version))
+    name = upgrade.plan.baseline.name
+    gate = accept(upgrade, tools, AcceptanceWanted(gate_name, name, version))
     if not gate.passed:
         return no(*gate.reasons())
+    tell_versions(upgrade, tools, name, dict.fromkeys(gate.hosts_seen, version))
     return yes(f"{version} accepted on the baseline: {gate.checks_run} checks")

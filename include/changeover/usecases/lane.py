@@ -28,6 +28,7 @@ from changeover.usecases.lane_facts import (
     not_upgraded,
     proofs,
     since_back_out,
+    tell_versions,
 )
 from changeover.usecases.planning import durations, plan_approvals, time_needed
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
@@ -325,20 +326,7 @@ def settle(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         return not_applicable(f"{lane.name}: the lane did not start")
     result = settled(upgrade, tools, lane)
     tools.ledger.record_outcome(upgrade.run.key, lane.name, result, tools.clock())
-    plan = upgrade.plan
-    for host, version in proofs(upgrade, tools, lane).versions.items():
-        if version is not None:
-            tell_cmdb(
-                upgrade,
-                tools,
-                "record_version",
-                f"version-{lane.name}-{host}-{len(marks)}-{version}",
-                client=plan.client,
-                application=plan.application,
-                environment=lane.name,
-                host=host,
-                version=version,
-            )
+    tell_versions(upgrade, tools, lane.name, proofs(upgrade, tools, lane).versions)
     tell_cmdb(
         upgrade,
         tools,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from changeover.domain.gate import GateResult
 from changeover.domain.lane import LaneFacts
@@ -10,11 +10,29 @@ from changeover.domain.outcome import EnvironmentProofs
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import Mark, MarkKind, Run, StepStatus
 from changeover.ports import fresh
-from changeover.usecases.tools import Tools, Upgrade, hosts_of
+from changeover.usecases.tools import Tools, Upgrade, hosts_of, tell_cmdb
 
 
 def lane_marks(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Mark, ...]:
     return tools.ledger.marks(upgrade.run.key, environment=environment)
+
+
+def tell_versions(upgrade: Upgrade, tools: Tools, environment: str, versions: Mapping[str, str | None]) -> None:
+    """Host → version found, into the CMDB; what was not found is not told."""
+    plan, count = upgrade.plan, len(lane_marks(upgrade, tools, environment))
+    for host, version in versions.items():
+        if version is not None:
+            tell_cmdb(
+                upgrade,
+                tools,
+                "record_version",
+                f"version-{environment}-{host}-{count}-{version}",
+                client=plan.client,
+                application=plan.application,
+                environment=environment,
+                host=host,
+                version=version,
+            )
 
 
 def since_back_out(marks: Sequence[Mark]) -> tuple[Mark, ...]:

@@ -92,7 +92,7 @@ def hypercare_until(upgrade: Upgrade, tools: Tools) -> datetime:
 
 
 def next_look(upgrade: Upgrade, tools: Tools) -> timedelta | None:
-    """How long to wait for the next look; None when the watch is over. Looks keep their rhythm, however long one takes."""
+    """How long to wait for the next look; None when the watch is over. However long a look takes, the rhythm stays."""
     watch, now = upgrade.plan.support.hypercare, tools.clock()
     end = hypercare_until(upgrade, tools)
     if now >= end:
