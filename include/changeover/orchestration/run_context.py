@@ -7,6 +7,7 @@ from typing import Any
 
 from changeover.errors import LedgerError
 from changeover.orchestration.pinned import PinnedPlan
+from changeover.orchestration.plan_store import Manifest, PlanStore
 from changeover.ports import Credentials
 from changeover.usecases.tools import Tools, Upgrade
 
@@ -53,9 +54,25 @@ def request(context: Any) -> dict[str, Any]:
 
 
 def faults_of_request(pinned: PinnedPlan, context: Any) -> tuple[str, ...]:
+    """Why this run must not begin: what was asked, what the product's content lacks, a plan file broken meanwhile."""
+    from changeover import wiring
+    from changeover.usecases.check_plans import content_faults
     from changeover.usecases.open_run import request_faults
 
-    return request_faults(pinned.plan, request(context))
+    settings = wiring.load_settings()
+    return (
+        *request_faults(pinned.plan, request(context)),
+        *content_faults(pinned.plan, wiring.shelf(settings)),
+        *_faults_on_disk(pinned, PlanStore(settings.plan_store).current()),
+    )
+
+
+def _faults_on_disk(pinned: PinnedPlan, shown: Manifest) -> tuple[str, ...]:
+    """The last good text is kept for runs that began with it, not for new ones."""
+    stored = shown.plans.get(pinned.plan.dag_id)
+    if stored is None or stored.file not in shown.faults:
+        return ()
+    return (f"the plan's file was broken since this text was read; correct it first: {shown.faults[stored.file]}",)
 
 
 def worker_tools() -> Tools:
