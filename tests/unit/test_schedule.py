@@ -8,8 +8,8 @@ from changeover.usecases.documents.subject import clock, spoken
 from tests.support import papers
 
 
-def phases(text: str | None = None, **more: date) -> dict[tuple[int, str], tuple[date, date]]:
-    subject = papers.subject(text, **more)
+def phases(text: str | None = None, *, start: date | None = None) -> dict[tuple[int, str], tuple[date, date]]:
+    subject = papers.subject(text, start=start)
     return {(p.process.number, p.environment): (p.first, p.last) for p in subject.schedule.phases}
 
 

@@ -62,12 +62,12 @@ def _block(block: Block, soften: Callable[[str], str]) -> dict[str, Any]:
             cells = [list(map(soften, row)) for row in rows]
             return {"kind": "table", "head": list(head), "rows": cells, "widths": list(widths)}
         case Gantt():
-            return _gantt(block)
+            return _gantt(block, soften)
         case Signatures(names):
             return {"kind": "signatures", "names": list(map(soften, names))}
 
 
-def _gantt(gantt: Gantt) -> dict[str, Any]:
+def _gantt(gantt: Gantt, soften: Callable[[str], str]) -> dict[str, Any]:
     """Left edges and widths as shares of the chart."""
     first = gantt.first - timedelta(days=1)
     length = (gantt.last - first).days + 2
@@ -84,7 +84,7 @@ def _gantt(gantt: Gantt) -> dict[str, Any]:
         for offset in range(1, length - step // 2, step)
     ]
     bars = [
-        {"label": bar.label, "milestone": bar.milestone, **span(bar.first, bar.last),
+        {"label": soften(bar.label), "milestone": bar.milestone, **span(bar.first, bar.last),
          "actual": span(*bar.actual) if bar.actual else None}
         for bar in gantt.bars
     ]  # fmt: skip

@@ -29,7 +29,7 @@ class Canvas:
     column: float
     """No column is narrower."""
     margin: float = 22
-    head: float = 50
+    head: float = 54
     foot: float = 24
     gap: float = 11
     """Between two columns: here the lines run."""

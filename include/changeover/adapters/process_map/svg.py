@@ -30,7 +30,7 @@ INK, GREY = "#1b1f24", "#5b6470"
 PAPERS = {
     "a3": Canvas(1190.551, 841.89, 8, 60),
     "11x17": Canvas(1224, 792, 8, 60),
-    "legal": Canvas(1008, 612, 8, 59, margin=18, head=42, foot=18),
+    "legal": Canvas(1008, 612, 8, 59, margin=18, head=54, foot=22),
 }
 """Paper → landscape sheet: 420 x 297 mm, 17 x 11 in, 14 x 8.5 in."""
 WHOLE = Canvas(1190.551, inf, 7.6, 64)
@@ -84,11 +84,11 @@ def _sheet(sheet: Sheet, canvas: Canvas, brand: Brand, caption: Caption, page: s
 def _around(sheet: Sheet, canvas: Canvas, brand: Brand, caption: Caption, page: str) -> Iterator[str]:
     left, right = canvas.margin, sheet.width - canvas.margin
     room = right - left - 130
-    size = max(min(16, 16 * room / max(measure(caption.title, 16, bold=True), 1)), canvas.small)
-    yield _text(left, canvas.head - 26, caption.title, size, bold=True, fill=brand.colours.primary)
-    yield _text(left, canvas.head - 13, caption.subtitle, canvas.text, fill=GREY)
+    size = max(min(15, 15 * room / max(measure(caption.title, 15, bold=True), 1)), canvas.small)
+    yield _text(left, canvas.head - 24, caption.title, size, bold=True, fill=brand.colours.primary)
+    yield _text(left, canvas.head - 12, caption.subtitle, canvas.text, fill=GREY)
     yield (
-        f'<image x="{_n(right - 120)}" y="{_n(canvas.head - 38)}" width="120" height="28" '
+        f'<image x="{_n(right - 120)}" y="{_n(canvas.head - 37)}" width="120" height="28" '
         f'preserveAspectRatio="xMaxYMid meet" href={quoteattr(caption.logo)}/>'
     )
     base = sheet.height - canvas.foot + 15
