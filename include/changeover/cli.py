@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -225,6 +226,29 @@ def report(
     from changeover.cli_status import report as write
 
     raise typer.Exit(write(wanted, form=str(form), out=out))
+
+
+@app.command()
+def documents(
+    plan: PlanPath,
+    *,
+    out: Annotated[Path, typer.Option(help="Directory to write into; made when it is not there.")],
+    only: Annotated[list[str] | None, typer.Option(help="Only this document; may be repeated.")] = None,
+    brand: Annotated[str, typer.Option(help="Brand under include/branding.")] = "default",
+    run: Annotated[str, typer.Option("--run", help="Take actual values from this run, not from the newest.")] = "",
+    planned: Annotated[bool, typer.Option("--planned", help="Planned values only, whatever the ledger holds.")] = False,
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of work.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also replace files that were edited since.")] = False,
+) -> None:
+    """Write the documents of an upgrade.
+
+    From the plan and, where a run of it is in the ledger, with its actual values: PDF and HTML, the process map, and
+    sources to edit (BPMN, draw.io, CSV, iCalendar).
+    """
+    from changeover.cli_documents import Asked, write
+
+    first = start.date() if start else None
+    raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
 
 
 @lab_app.command("up")

@@ -47,3 +47,7 @@ class GateError(ChangeoverError):
 
 class LabError(ChangeoverError):
     """The lab could not be made, changed or reached."""
+
+
+class ToolError(ChangeoverError):
+    """A library that makes a file (typst) could not."""

@@ -24,6 +24,8 @@ class Settings:
     ledger_url: str
     cmdb_url: str
     artefacts: Path
+    branding: Path = PROJECT / "include" / "branding"
+    documents: Path = PROJECT / "include" / "documents"
 
     @property
     def airflow_home(self) -> Path:
@@ -68,4 +70,6 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         ledger_url=env.get("CHANGEOVER_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
         cmdb_url=env.get("CHANGEOVER_CMDB_URL") or f"sqlite:///{home / 'cmdb.db'}",
         artefacts=path("ARTEFACTS", home / "artefacts"),
+        branding=path("BRANDING", include / "branding"),
+        documents=path("DOCUMENTS", include / "documents"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,12 @@ from changeover import settings as settings_module
 from changeover.settings import Settings
 
 if TYPE_CHECKING:
+    from changeover.adapters.brand_files import BrandSet
     from changeover.adapters.shelf import DiskShelf
     from changeover.domain.plan import Plan
     from changeover.domain.report import Report
     from changeover.ports import Cmdb, Ledger, Vault
+    from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools
 
 
@@ -115,3 +117,26 @@ def shelf(settings: Settings) -> DiskShelf:
 def is_made(url: str) -> bool:
     """Whether the database was ever made; of a server only it can tell, by answering."""
     return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
+
+
+def document_files(subject: Subject, names: Iterable[str], brand: BrandSet, settings: Settings) -> dict[str, bytes]:
+    """The documents of these names (of `usecases.documents.catalogue.NAMES`), made in memory: file name → content."""
+    from changeover.adapters.document_set import DocumentSet
+    from changeover.adapters.documents_pdf import Typesetter
+    from changeover.adapters.paper_data import Printed
+    from changeover.usecases.documents.catalogue import MAP, PAPERS
+    from changeover.usecases.documents.planning import entries
+
+    plan = subject.plan
+    made = DocumentSet(
+        Typesetter(settings.documents, plan.trigger.dated), Printed(plan.title, subject.given.digest, brand)
+    )
+    files: dict[str, bytes] = {}
+    for name in names:
+        if name == MAP:
+            files |= made.process_map(plan, subject.tasks)
+            continue
+        files |= made.paper(PAPERS[name](subject))
+        if name == "project-plan":
+            files |= made.project_plan(plan, entries(subject))
+    return files

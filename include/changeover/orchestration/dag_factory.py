@@ -106,7 +106,7 @@ class _Builder:
             reported = self._after_the_lanes(last)
             outcome = CloseOperator(
                 task_id="record_outcome",
-                task_display_name="Record the outcome",
+                task_display_name=texts.TITLES["record_outcome"],
                 pinned=self.pinned,
                 decides=True,
                 doc_md=texts.TASKS["record_outcome"],

@@ -81,6 +81,7 @@ TITLES = {
     "support_accepts": "Support accepts?",
     "check_exit": "Exit conditions met",
     "close_change": "Close the change",
+    "record_outcome": "Record the outcome",
 }
 
 _ASK = (

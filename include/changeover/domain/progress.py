@@ -1,0 +1,138 @@
+"""What the ledger of a run says of each task of the blueprint: when it was, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from changeover.domain.blueprint import Task
+from changeover.domain.record import Mark, MarkKind, StepStatus
+from changeover.domain.run_view import EnvironmentView, RunView
+
+
+@dataclass(frozen=True)
+class Actual:
+    """`by` is who decided, where somebody did."""
+
+    at: datetime | None
+    until: datetime | None
+    state: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where a task leaves its trace: a mark, a gate or a step, by name; `nth` of several, the last where it is 0."""
+
+    kind: str
+    name: str
+    nth: int = 0
+
+
+TRACES: Mapping[str, Trace] = {
+    "s01_transition.check_entry": Trace("gate", "entry"),
+    "s01_transition.open_change": Trace("mark", MarkKind.CHANGE_OPENED),
+    "s02_kickoff.tell_participants": Trace("mark", MarkKind.PARTICIPANTS_TOLD),
+    "s03_release_analysis.analyse_release": Trace("gate", "release_analysis"),
+    "s04_client_analysis.analyse_client": Trace("gate", "client_analysis"),
+    "s05_baseline.build": Trace("step", "build"),
+    "s05_baseline.implement": Trace("step", "implement", 1),
+    "s05_baseline.accept_new": Trace("gate", "acceptance", 1),
+    "s05_baseline.back_out": Trace("step", "back_out"),
+    "s05_baseline.accept_old": Trace("gate", "back_out_acceptance"),
+    "s05_baseline.implement_again": Trace("step", "implement", 2),
+    "s05_baseline.accept_again": Trace("gate", "acceptance", 2),
+    "s06_planning.run_sheet": Trace("mark", MarkKind.RUN_SHEET),
+    "s06_planning.approve_plan": Trace("answer", "plan"),
+    "s07_preparations.prepare": Trace("gate", "preparations"),
+    "window": Trace("mark", MarkKind.LANE_STARTED),
+    "readiness": Trace("gate", "readiness"),
+    "go_no_go": Trace("answer", "go_no_go"),
+    "restore_point": Trace("step", "restore_point"),
+    "implement": Trace("step", "implement"),
+    "acceptance": Trace("gate", "acceptance"),
+    "sign_off": Trace("answer", "sign_off"),
+    "verdict": Trace("mark", MarkKind.DECIDED),
+    "commit": Trace("mark", MarkKind.COMMITTED),
+    "back_out": Trace("step", "back_out"),
+    "stand_down": Trace("mark", MarkKind.STOOD_DOWN),
+    "settle": Trace("outcome", ""),
+    "s10_support.hypercare": Trace("gate", "hypercare"),
+    "s10_support.support_accepts": Trace("answer", "support"),
+    "s11_closeout.check_exit": Trace("gate", "exit"),
+    "s11_closeout.close_change": Trace("mark", MarkKind.CHANGE_CLOSED),
+    "record_outcome": Trace("outcome", ""),
+}
+"""Task id, in a lane the task's name → its trace."""
+
+UNTRACED = frozenset({"s06_planning.bind_approval"})
+"""Tasks that write to the CMDB alone."""
+
+
+def progress(tasks: Sequence[Task], view: RunView | None) -> dict[str, Actual]:
+    """Task id → what is on record of it; a task that left no trace is not in it."""
+    if view is None:
+        return {}
+    found = {}
+    for task in tasks:
+        trace = TRACES.get(task.name if task.process.per_environment else task.id)
+        actual = _actual(view, task, trace) if trace else None
+        if actual is not None:
+            found[task.id] = actual
+    return found
+
+
+def _actual(view: RunView, task: Task, trace: Trace) -> Actual | None:
+    here = _place(view, task.environment)
+    if here is None:
+        return None
+    if trace.kind == "outcome":
+        return Actual(None, None, str(here.outcome.outcome).replace("_", " ")) if here.outcome else None
+    records = list(_records(here, trace))
+    if trace.nth:
+        return records[trace.nth - 1] if len(records) >= trace.nth else None
+    return records[-1] if records else None
+
+
+def _place(view: RunView, environment: str) -> EnvironmentView | None:
+    if not environment:
+        return view.whole
+    return next((place for place in view.environments if place.name == environment), None)
+
+
+def _records(here: EnvironmentView, trace: Trace) -> Iterator[Actual]:
+    if trace.kind == "step":
+        for step in here.steps:
+            if step.step == trace.name:
+                state = "done" if step.status is StepStatus.SUCCESSFUL else str(step.status)
+                yield Actual(step.started_at, step.ended_at, state)
+    elif trace.kind == "gate":
+        for at, gate in here.gates:
+            if gate.gate == trace.name:
+                yield Actual(at, at, "passed" if gate.passed else "not passed")
+    else:
+        for mark in here.marks:
+            if (trace.kind == "mark" and mark.kind == trace.name) or answers(mark, trace.name):
+                yield Actual(mark.at, mark.at, _state(mark), str(mark.data.get("by") or ""))
+
+
+_ANSWERS = {MarkKind.SIGNED_OFF: "sign_off", MarkKind.SUPPORT_ACCEPTED: "support"}
+
+
+def answers(mark: Mark, question: str) -> bool:
+    """Whether the mark is the answer to a question that a gate put to people, or to the rule."""
+    if mark.kind in (MarkKind.APPROVED, MarkKind.REJECTED):
+        return mark.data.get("gate") == question
+    return _ANSWERS.get(mark.kind) == question
+
+
+def _state(mark: Mark) -> str:
+    if mark.kind is MarkKind.DECIDED:
+        return str(mark.data.get("decision", "decided")).replace("_", " ")
+    return {
+        MarkKind.APPROVED: "approved",
+        MarkKind.REJECTED: "rejected",
+        MarkKind.SIGNED_OFF: "signed off",
+        MarkKind.SUPPORT_ACCEPTED: "accepted",
+    }.get(mark.kind, "done")

@@ -1,0 +1,177 @@
+"""Gather what the documents of an upgrade are written from: the plan first, and the ledger where a run is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from changeover.domain.blueprint import Task, Words, tasks_of
+from changeover.domain.blueprint_table import SUB_PROCESSES
+from changeover.domain.brand import Brand
+from changeover.domain.check import Catalogue, Check, CheckStage
+from changeover.domain.lane import RoleDescription
+from changeover.domain.plan import Approval, Plan
+from changeover.domain.progress import Actual, progress
+from changeover.domain.record import Run
+from changeover.domain.release import ReleaseRecord
+from changeover.domain.run_view import RunView
+from changeover.domain.runsheet import Durations, measured
+from changeover.domain.schedule import Schedule, lane_times, schedule, working
+from changeover.domain.window import duration_text
+from changeover.ports import Ledger
+from changeover.usecases.accept import SUITE_LIMIT
+from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT
+from changeover.usecases.run_view import view_run
+
+LOOKED_AT = 200
+
+
+@dataclass(frozen=True)
+class Given:
+    """What lies on disk for a plan."""
+
+    plan: Plan
+    digest: str
+    release: ReleaseRecord
+    role: RoleDescription
+    catalogue: Catalogue
+    brand: Brand
+    words: Words
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All there is to write from. Without a run every value is a planned one."""
+
+    given: Given
+    tasks: tuple[Task, ...]
+    schedule: Schedule
+    view: RunView | None
+    actuals: Mapping[str, Actual]
+    hosts: Mapping[str, tuple[str, ...]]
+    timed: frozenset[str]
+    """Durations that a rehearsal measured; the others are limits."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.given.plan
+
+    @property
+    def brand(self) -> Brand:
+        return self.given.brand
+
+    @property
+    def seen(self) -> tuple[Task, ...]:
+        """The tasks before the line of visibility."""
+        return tuple(task for task in self.tasks if task.lane.is_seen)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return self.given.catalogue.at(CheckStage.READINESS, off=self.plan.checks_off)
+
+    def person(self, login: str) -> str:
+        people = {person.id: person.name for person in self.plan.participants}
+        return people.get(login, login)
+
+    def people(self, approval: Approval) -> str:
+        return " or ".join(map(self.person, approval.by))
+
+
+def gather(given: Given, ledger: Ledger | None, *, run: Run | None = None, start: date | None = None) -> Subject:
+    """`run` gives the actual values; times measured by any rehearsal of this plan are used in either case."""
+    plan = given.plan
+    tasks = tasks_of(plan, SUB_PROCESSES, given.words)
+    order = [environment.name for environment in plan.environments]
+    view = view_run(ledger, run, order=order) if ledger and run else None
+    found = _measured(plan, ledger, run)
+    lanes = [lane_times(lane, _complete(found, lane.implement_within)) for lane in plan.lanes]
+    begins = start or (run.opened_at.date() if run else None)
+    timed = frozenset(name for name in ("restore_point", "implement", "acceptance", "back_out") if getattr(found, name))
+    return Subject(
+        given,
+        tasks,
+        schedule(plan, SUB_PROCESSES, lanes, earliest=earliest_start(given), start=begins),
+        view,
+        progress(tasks, view),
+        {environment.name: environment.hosts for environment in view.environments} if view else {},
+        timed,
+    )
+
+
+def run_of(ledger: Ledger, plan: Plan, digest: str) -> Run | None:
+    """The newest run of this very plan text."""
+    runs = ledger.runs(limit=LOOKED_AT)
+    return next((run for run in runs if run.dag_id == plan.dag_id and run.plan_digest == digest), None)
+
+
+def earliest_start(given: Given) -> date:
+    """Nothing begins before it was asked for, ordered, and published by the vendor."""
+    order = given.plan.statement_of_work
+    days = (given.plan.trigger.dated, order.signed_on, order.valid_from, given.release.released)
+    return working(max(days))
+
+
+def _measured(plan: Plan, ledger: Ledger | None, run: Run | None) -> Durations:
+    """Of the run itself, else of the newest run of this plan that rehearsed its back-out."""
+    if ledger is None:
+        return Durations()
+    others = [other for other in ledger.runs(limit=LOOKED_AT) if other.dag_id == plan.dag_id]
+    for candidate in (*([run] if run else []), *others):
+        steps = ledger.steps(candidate.key, environment=plan.baseline.name)
+        if any(step.step == "back_out" for step in steps):
+            return measured(steps)
+    return Durations()
+
+
+def _complete(found: Durations, implement_within: timedelta) -> Durations:
+    """Where nothing was measured, the longest that the step is given."""
+    return replace(
+        found,
+        restore_point=found.restore_point or PLAYBOOK_LIMIT,
+        implement=found.implement or implement_within,
+        acceptance=found.acceptance or 2 * SUITE_LIMIT,
+        back_out=found.back_out or PLAYBOOK_LIMIT,
+    )
+
+
+def day(value: date) -> str:
+    return f"{value:%a %Y-%m-%d}"
+
+
+def days(first: date, last: date) -> str:
+    return day(first) if first == last else f"{day(first)} to {day(last)}"
+
+
+def moment(value: datetime | None, zone: str = "") -> str:
+    """In UTC, and on the client's clock where its zone is known."""
+    if value is None:
+        return "–"
+    local = f"{value.astimezone(ZoneInfo(zone)):%a %H:%M} {zone}, " if zone else ""
+    return f"{local}{value:%Y-%m-%d %H:%MZ}"
+
+
+def clock(length: timedelta) -> str:
+    """Hours and minutes; seconds where it is less than an hour and they are there."""
+    hours, rest = divmod(round(length.total_seconds()), 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes:02d}"
+    return " ".join(
+        part for part, there in ((f"{minutes} min", minutes or not seconds), (f"{seconds} s", seconds)) if there
+    )
+
+
+_UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
+
+
+def spoken(length: timedelta) -> str:
+    """As a plan has it, in whole words."""
+    text = duration_text(length)
+    count, unit = text[:-1], _UNITS[text[-1]]
+    return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")
