@@ -73,8 +73,9 @@ class Scheme(ABC):
             raise VersionError(f"{shown(text)} is not written as a plain {self.name} version: {reason}")
         return self.read(text)
 
-    def no(self, text: str, reason: str = "") -> VersionError:
-        return VersionError(f"{shown(text)} is not a {self.name} version{f': {reason}' if reason else ''}")
+    def no(self, text: str, reason: str) -> VersionError:
+        article = "an" if self.name[0] in "aeiou" else "a"
+        return VersionError(f"{shown(text)} is not {article} {self.name} version: {reason}")
 
     def incomparable(self, a: Version, b: Version) -> str:
         """Why the two cannot be put in order; empty when they can."""
