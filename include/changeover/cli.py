@@ -27,8 +27,10 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
+version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
 app.add_typer(lab_app, name="lab")
+app.add_typer(version_app, name="version")
 
 
 class ModeName(StrEnum):
@@ -64,6 +66,23 @@ class Ring(StrEnum):
     ALL = "all"
 
 
+class SchemeOption(StrEnum):
+    """How versions are read and ordered; the same as `domain.version.SCHEMES`."""
+
+    DEBIAN = "debian"
+    RPM = "rpm"
+    PEP440 = "pep440"
+    SEMVER = "semver"
+    ORACLE = "oracle"
+    MICROSOFT = "microsoft"
+    DATE = "date"
+    JENKINS = "jenkins"
+    JAVA = "java"
+    OPENSSL = "openssl"
+    POSTGRESQL = "postgresql"
+    NUMERIC = "numeric"
+
+
 class Form(StrEnum):
     """Forms of a report."""
 
@@ -78,6 +97,11 @@ RunKey = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
+VersionScheme = Annotated[
+    SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
+]
+AS_THEY_COME = {"ignore_unknown_options": True}
+"""A version may begin with '-': then it is refused as a version, not taken for an option."""
 
 
 @app.callback()
@@ -302,6 +326,44 @@ def lab_status(site: Site = SiteName.TRYTON, *, as_json: AsJson = False) -> None
     from changeover.cli_lab import status as show
 
     raise typer.Exit(show(str(site), as_json=as_json))
+
+
+@version_app.command("compare", context_settings=AS_THEY_COME)
+def version_compare(
+    scheme: VersionScheme,
+    a: Annotated[str, typer.Argument(metavar="A", help="A version.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The version it is held against.")],
+) -> None:
+    """Print older, equal or newer: what A is to B.
+
+    Exit code 1, and the reason on stderr, when it cannot be said: one does not fit, or the two have no order.
+    """
+    from changeover.cli_version import compare
+
+    raise typer.Exit(compare(str(scheme), a, b))
+
+
+@version_app.command("fixed", context_settings=AS_THEY_COME)
+def version_fixed(
+    scheme: VersionScheme,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that runs.")],
+    fixes: Annotated[
+        list[str], typer.Argument(metavar="FIX", help="The versions that brought the fix, one per line of releases.")
+    ],
+    *,
+    why: Annotated[bool, typer.Option("--why", help="Say why on stderr.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 for not fixed, too: for `if` in scripts.")
+    ] = False,
+) -> None:
+    """Print fixed or not fixed: whether VERSION has the fix.
+
+    A fix is looked for in the version's own line. Both answers exit with 0 unless --exit-code is given; exit code 1 and
+    the reason on stderr, with nothing printed, when it cannot be said.
+    """
+    from changeover.cli_version import fixed
+
+    raise typer.Exit(fixed(str(scheme), version, fixes, why=why, exit_code=exit_code))
 
 
 def main() -> NoReturn:

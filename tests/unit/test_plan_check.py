@@ -134,7 +134,10 @@ VERSIONS = {
     "no-scheme": (
         '"1.9"',
         '"4.3.1-SNAPSHOT"',
-        "6: from_version: '4.3.1-SNAPSHOT' is not a pep440 version; Write the exact version as the vendor does.",
+        (
+            "6: from_version: '4.3.1-SNAPSHOT' is not a pep440 version: it is numbers, then aN, bN or rcN, .postN, "
+            ".devN, +local; Write the exact version as the vendor does."
+        ),
     ),
     "same": ('"1.9"', '"1.10.0"', "7: to_version: already on 1.10: no upgrade is needed"),
 }
@@ -228,7 +231,7 @@ META = {
         "back_out: Undo stage, reversible: yes}",
         "6: entry_points.stage.reversible: yes without quotes is true to YAML",
     ),
-    "scheme": ("version_scheme: pep440", "version_scheme: semver", "2: version_scheme: 'semver' is not pep440"),
+    "scheme": ("version_scheme: pep440", "version_scheme: calver", "2: version_scheme: 'calver' is not "),
 }
 
 

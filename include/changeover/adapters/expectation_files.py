@@ -13,13 +13,12 @@ from changeover.adapters.schema_faults import add_faults
 from changeover.adapters.yaml_text import YamlText
 from changeover.domain.estate import Document, Name
 from changeover.domain.plan import Line, VersionText
-from changeover.domain.version import VersionError, older, parse
+from changeover.domain.version import SchemeName, VersionError, older, parse
 
 ROW_COUNT_AS_BEFORE = "expect_table_row_count_to_equal_before"
 VALUES_AS_BEFORE = "expect_column_values_to_equal_before"
 SUM_AS_BEFORE = "expect_column_sum_to_equal_before"
 AS_BEFORE = (ROW_COUNT_AS_BEFORE, VALUES_AS_BEFORE, SUM_AS_BEFORE)
-SCHEME = "pep440"
 
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=8, max_length=4000)]
 
@@ -31,6 +30,8 @@ class Dataset(Document):
     key: tuple[Name, ...] = ()
     query_from: Mapping[VersionText, Query] = Field(default_factory=dict)
     """Version → the query to use from that version on."""
+    version_scheme: SchemeName = "pep440"
+    """How the versions of `query_from` are ordered; the one of the application's role."""
     may_be_empty: Line | None = None
     """Why no rows are fine; without a reason no rows are a "no"."""
 
@@ -38,7 +39,8 @@ class Dataset(Document):
         """The query of the newest version that is not newer than `version`."""
         query, since = self.query, ""
         for start, newer in self.query_from.items():
-            if not older(version, start, SCHEME) and (not since or older(since, start, SCHEME)):
+            newest = not since or older(since, start, self.version_scheme)
+            if newest and not older(version, start, self.version_scheme):
                 query, since = newer, start
         return query
 
@@ -114,7 +116,7 @@ def _file_faults(document: YamlText, file: ExpectationFile) -> None:
     for name, dataset in file.datasets.items():
         for version in dataset.query_from:
             try:
-                parse(version, SCHEME)
+                parse(version, dataset.version_scheme)
             except VersionError as exc:
                 faults.append(f"datasets.{name}.query_from: {exc}")
     for index, expectation in enumerate(file.expectations):

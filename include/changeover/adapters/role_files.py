@@ -15,6 +15,7 @@ from changeover.domain.fault import Fault, Reading
 from changeover.domain.lane import ENTRY_POINTS, EntryPoint, RoleDescription
 from changeover.domain.plan import Line
 from changeover.domain.role import RoleOffer
+from changeover.domain.version import SchemeName
 from changeover.domain.window import Span
 
 
@@ -37,7 +38,7 @@ class RoleMeta(Document):
 
     schema_version: Literal[1] = 1
     application: Name
-    version_scheme: Literal["pep440"]
+    version_scheme: SchemeName
     entry_points: Mapping[str, EntryPointMeta] = Field(min_length=1)
 
 

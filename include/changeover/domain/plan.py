@@ -25,7 +25,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~:_-]*$", max_length=60)]
+VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~^:_-]*$", max_length=60)]
 """An exact version as the vendor writes it; it begins with a digit, so neither `latest` nor `v4.3.1` is one."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\n\r]*$")]
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from changeover.domain.estate import Document, Name
 from changeover.domain.finding import Finding, Severity
-from changeover.domain.version import VersionError, older, parse, same, within
+from changeover.domain.version import SchemeName, VersionError, older, parse, same, within
 
 
 class Requirements(Document):
@@ -67,7 +67,7 @@ class ReleaseRecord(Document):
     product: Name
     release: str
     version: str
-    version_scheme: Literal["pep440"]
+    version_scheme: SchemeName
     released: date
     supported_from: tuple[str, ...] = Field(min_length=1)
     requires: Requirements = Requirements()

@@ -51,6 +51,12 @@ CAPABILITIES = (
     Capability("postgres", _has_postgres, "no PostgreSQL", "apt-get install postgresql"),
     Capability("redis", lambda: _has("redis-server"), "no Redis", "apt-get install redis-server"),
     Capability("chromium", lambda: _has(*CHROMIUMS), "no Chromium", "apt-get install chromium"),
+    Capability(
+        "dpkg", lambda: _has("dpkg"), "no dpkg, whose order of versions ours is held against", "Debian or Ubuntu"
+    ),
+    Capability(
+        "rpm", lambda: _has("rpm"), "no rpm, whose order of versions ours is held against", "apt-get install rpm"
+    ),
     Capability("root", lambda: os.geteuid() == 0, "not root", "run ./changeover test as root on a machine for tests"),
 )
 

@@ -68,6 +68,7 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         reports=reports,
         suites=suites,
         reading_reasons=reading.reasons if not reading.successful else (),
+        version_scheme=upgrade.release.version_scheme,
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     for host, report in reports.items():

@@ -100,6 +100,7 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
             *_failed_acceptance(acceptance),
         ),
         hosts_backed_out=tuple(backing_out.data.get("hosts") or ()) if backing_out else (),
+        version_scheme=upgrade.release.version_scheme,
     )
 
 
