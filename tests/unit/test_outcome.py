@@ -184,3 +184,23 @@ def test_the_gravest_environment_decides(
 
 def test_environments_that_were_not_reached_are_named() -> None:
     assert "p: not reached, not touched" in run_verdict({"t": BACKED}, planned=("t", "p")).reasons
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "scheme", "equal"),
+    [
+        ("7.4.052-1", "7.4.52-1", "debian", True),
+        ("1.0", "1.0.0", "pep440", True),
+        ("1.0rc1", "1.0", "debian", False),
+        ("build-x", "build-x", "pep440", True),
+        ("build-x", "1.0", "pep440", False),
+        (None, "1.0", "pep440", False),
+        (None, None, "pep440", False),
+    ],
+)
+def test_the_cmdb_equals_discovery_by_the_products_scheme(
+    recorded: str | None, found: str | None, scheme: str, equal: bool
+) -> None:
+    from changeover.usecases.closeout import _equal
+
+    assert _equal(recorded, found, scheme) is equal

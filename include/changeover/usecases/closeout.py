@@ -7,6 +7,7 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
@@ -54,7 +55,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     for lane in upgrade.lanes:
         recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
         for host, found in proofs(upgrade, tools, lane).versions.items():
-            if recorded.get(host) != found:
+            if not _equal(recorded.get(host), found, upgrade.release.version_scheme):
                 unequal.append(f"{host}: CMDB {recorded.get(host)}, discovered {found}")
     accepted = tools.ledger.marks(key, kind=MarkKind.SUPPORT_ACCEPTED)
     return {
@@ -64,6 +65,16 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
         "cmdb-equals-discovery": "; ".join(unequal),
         "outbox-empty": _outbox(upgrade, tools),
     }
+
+
+def _equal(recorded: str | None, found: str | None, scheme: str) -> bool:
+    """By the product's scheme: 7.4.052-1 is no other version than 7.4.52-1 where the scheme says so (V14)."""
+    if recorded is None or found is None:
+        return False
+    try:
+        return same(recorded, found, scheme)
+    except VersionError:
+        return recorded == found
 
 
 def _outbox(upgrade: Upgrade, tools: Tools) -> str:
