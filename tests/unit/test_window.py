@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from changeover.domain.plan import Approval
-from changeover.domain.window import AnyTime, DatedWindow, duration_text, may_start
+from changeover.domain.window import AnyTime, DatedWindow, duration_text
+from changeover.domain.window_start import may_start
 
 
 def window(on: str, start: str, end: str, zone: str, **other: Any) -> DatedWindow:
@@ -43,7 +44,10 @@ def test_local_time_becomes_instants(on: str, start: str, end: str, zone: str, o
 
 def test_a_skipped_time_is_noted_with_the_instant_that_is_taken() -> None:
     assert window("2026-03-08", "02:30", "05:00", "America/New_York").clock_notes() == (
-        "start: 02:30 does not exist on 2026-03-08 in America/New_York; 2026-03-08 07:30Z (03:30 local) is taken",
+        (
+            "start: 02:30 does not exist on 2026-03-08 in America/New_York; 2026-03-08 07:30Z (03:30 local) is taken, "
+            "not 2026-03-08 07:00Z (03:00 local)"
+        ),
     )
 
 
