@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from changeover.domain.plan import Approval
 from changeover.domain.window import AnyTime, DatedWindow, duration_text
-from changeover.domain.window_start import may_start
+from changeover.domain.window_start import Agreed, may_start
 
 
 def window(on: str, start: str, end: str, zone: str, **other: Any) -> DatedWindow:
@@ -105,18 +105,20 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_a_start_is_judged_to_the_second(moment: str, *, may: bool, missed: bool) -> None:
-    decision = may_start(NIGHT, at=at(moment), needs=HOUR)
+    decision = may_start(Agreed(NIGHT), at=at(moment), needs=HOUR)
     assert (decision.may_start, decision.missed) == (may, missed)
 
 
 def test_a_start_that_could_not_be_undone_in_time_is_missed() -> None:
-    decision = may_start(NIGHT, at=at("2026-12-05 22:10"), needs=timedelta(hours=3, minutes=51))
+    decision = may_start(Agreed(NIGHT), at=at("2026-12-05 22:10"), needs=timedelta(hours=3, minutes=51))
     assert decision.missed
     assert decision.latest_safe_start == at("2026-12-05 22:09")
 
 
 def test_any_time_keeps_its_reason() -> None:
-    decision = may_start(AnyTime(kind="any_time", reason="agreed with Ann"), at=at("2026-12-05 22:10"), needs=HOUR)
+    decision = may_start(
+        Agreed(AnyTime(kind="any_time", reason="agreed with Ann")), at=at("2026-12-05 22:10"), needs=HOUR
+    )
     assert decision.may_start
     assert decision.reason == "agreed at any time: agreed with Ann"
 

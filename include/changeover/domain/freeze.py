@@ -134,7 +134,7 @@ class RecurringFreeze(Frozen):
     def spans(self, opens: datetime, closes: datetime) -> Iterator[FrozenSpan]:
         """Those of its times that overlap with a time."""
         length = timedelta(days=self.days - 1)
-        for first in self._first_days():
+        for first in self._first_days(not_before=(opens - 2 * EVE).date() - length):
             if first > (closes + 2 * EVE).date():
                 return
             if first + length >= (opens - 2 * EVE).date() and (span := self.span(first, first + length)).overlaps(
@@ -142,8 +142,10 @@ class RecurringFreeze(Frozen):
             ):
                 yield span
 
-    def _first_days(self) -> Iterator[date]:
-        return recurrence.days(self.rule, since=self.since, start=self.start, zone_name=self.zone)
+    def _first_days(self, *, not_before: date = date.min) -> Iterator[date]:
+        return recurrence.days(
+            self.rule, since=self.since, start=self.start, zone_name=self.zone, not_before=not_before
+        )
 
 
 Freeze = Annotated[DatedFreeze | RecurringFreeze, Field(discriminator="kind")]

@@ -213,6 +213,11 @@ class Plan(Document):
         """The environments after the baseline, in the order they are upgraded."""
         return self.environments[1:]
 
+    @property
+    def covered(self) -> tuple[date, date]:
+        """First and last day of work under the statement of work."""
+        return self.statement_of_work.valid_from, self.statement_of_work.valid_until
+
     def environment(self, name: str) -> Environment:
         return next(environment for environment in self.environments if environment.name == name)
 

@@ -110,15 +110,17 @@ def _together(parts: dict[str, str]) -> Iterator[str]:
         yield "BYSETPOS needs another BY part to choose from"
 
 
-def days(rule: str, *, since: date, start: time, zone_name: str) -> Iterator[date]:
+def days(rule: str, *, since: date, start: time, zone_name: str, not_before: date = date.min) -> Iterator[date]:
     """The local dates of a rule without faults, from `since` on, in order; `since` itself only if the rule gives it.
 
-    `start` and the zone matter for an UNTIL in UTC alone.
+    `start` and the zone matter for an UNTIL in UTC alone. `not_before` may leave out earlier days, to be quicker.
     """
     if since.year not in YEARS:
         return
     parts = dict(part.split("=", 1) for part in normal_rule(rule).rstrip(";").split(";"))
     until = _until_or_none(parts.pop("UNTIL", ""))
+    if since < not_before and _counts_from_nothing(parts):
+        since = min(not_before, date(YEARS[-1], 12, 1))
     count = int(parts.pop("COUNT", 0)) or None
     first = datetime.combine(since, start)
     ends = min(first + HORIZON, datetime(YEARS[-1], 12, 30))  # noqa: DTZ001 -- local dates are what recurs
@@ -127,6 +129,12 @@ def days(rule: str, *, since: date, start: time, zone_name: str) -> Iterator[dat
         if until is not None and _past(local, until, zone_name):
             return
         yield local.date()
+
+
+def _counts_from_nothing(parts: dict[str, str]) -> bool:
+    """Whether the rule gives the same days wherever it is begun to be read."""
+    named = parts["FREQ"] == "DAILY" or any(name in parts for name in ("BYDAY", "BYMONTHDAY", "BYYEARDAY"))
+    return named and "COUNT" not in parts and parts.get("INTERVAL", "1") == "1"
 
 
 def _past(local: datetime, until: tuple[datetime, bool], zone_name: str) -> bool:

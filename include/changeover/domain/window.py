@@ -279,7 +279,7 @@ class RecurringWindow(Clocked):
     def nights(self, *, closing_after: datetime) -> Iterator[Occurrence | LeftOut]:
         """Those that close after an instant, in their order, and the days that were left out among them."""
         first = closing_after.date() - timedelta(days=3) - (self.duration or timedelta(0))
-        days = (day for day in merge(self._rule_days(), sorted(self.added)) if day >= first)
+        days = (day for day in merge(self._rule_days(not_before=first), sorted(self.added)) if day >= first)
         for night in distinct(self._on(day) for day in days):
             if isinstance(night, LeftOut) or night.closes > closing_after:
                 yield night
@@ -287,8 +287,10 @@ class RecurringWindow(Clocked):
     def _on(self, day: date) -> Occurrence | LeftOut:
         return LeftOut(day, "left out by the plan") if day in self.left_out else self.on_day(day)
 
-    def _rule_days(self) -> Iterator[date]:
-        return recurrence.days(self.rule, since=self.since, start=self.start, zone_name=self.zone)
+    def _rule_days(self, *, not_before: date = date.min) -> Iterator[date]:
+        return recurrence.days(
+            self.rule, since=self.since, start=self.start, zone_name=self.zone, not_before=not_before
+        )
 
 
 def distinct(nights: Iterator[Occurrence | LeftOut]) -> Iterator[Occurrence | LeftOut]:

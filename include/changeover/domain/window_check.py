@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
 from changeover.domain.finding import Finding, Severity
 from changeover.domain.freeze import Freezes, freezes_of, permit_faults
@@ -103,21 +103,14 @@ def _offer_faults(plan: Plan, environment: Environment, freezes: Freezes, now: d
 
 
 def _ahead(plan: Plan, environment: Environment, freezes: Freezes, now: datetime) -> tuple[Offer, ...]:
-    """The nights of the coming year that the statement of work covers; of a dated window its one night, if not over."""
-    window, order = environment.window, plan.statement_of_work
+    """The nights of the coming year that the statement of work covers; of a dated window its one night."""
+    window = environment.window
     if isinstance(window, AnyTime):
         return ()
     concerned = freezes_of(plan, environment, freezes)
-    until = (now + LOOKS_AHEAD).date()
-    if isinstance(window, DatedWindow):
-        return tuple(offers(window, concerned, closing_after=now))
-    found = []
-    for offer in islice(offers(window, concerned, closing_after=now), 1000):
-        if offer.night.day > min(order.valid_until, until):
-            break
-        if offer.night.day >= order.valid_from:
-            found.append(offer)
-    return tuple(found)
+    found = islice(offers(window, concerned, closing_after=now, covered=plan.covered), 1000)
+    last = now.date() + LOOKS_AHEAD
+    return tuple(takewhile(lambda offer: isinstance(window, DatedWindow) or offer.night.day <= last, found))
 
 
 def _sequence_faults(environments: tuple[Environment, ...]) -> Iterator[Told]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 from changeover.domain.freeze import Freezes, freezes_differ, frozen
@@ -17,6 +17,8 @@ from changeover.domain.window import AnyTime, DatedWindow, LeftOut, Occurrence, 
 from changeover.domain.zones import disagreement
 
 ByTheClock = DatedWindow | RecurringWindow
+Covered = tuple[date, date]
+"""First and last day, both included."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,19 @@ class Offer:
         return self.night.notes
 
 
-def offers(window: ByTheClock, freezes: Freezes = (), *, closing_after: datetime) -> Iterator[Offer]:
-    """Nights that close after an instant, in their order; those in a freeze, or left out, with the reason."""
+def offers(
+    window: ByTheClock, freezes: Freezes = (), *, closing_after: datetime, covered: Covered | None = None
+) -> Iterator[Offer]:
+    """Nights that close after an instant, in their order; those in a freeze, or left out, with the reason.
+
+    `covered`: of a window that recurs, nights outside these days (the statement of work's) do not count.
+    """
     for night in window.nights(closing_after=closing_after):
+        if covered is not None and isinstance(window, RecurringWindow):
+            if night.day > covered[1]:
+                return
+            if night.day < covered[0]:
+                continue
         if isinstance(night, LeftOut):
             yield Offer(night, night.reason)
             continue
@@ -41,9 +53,11 @@ def offers(window: ByTheClock, freezes: Freezes = (), *, closing_after: datetime
         yield Offer(night, str(span) if span else "")
 
 
-def openings(window: ByTheClock, freezes: Freezes = (), *, closing_after: datetime) -> Iterator[Occurrence]:
+def openings(
+    window: ByTheClock, freezes: Freezes = (), *, closing_after: datetime, covered: Covered | None = None
+) -> Iterator[Occurrence]:
     """The nights that are offered: what the planner lays out and the timetable starts, exactly once each."""
-    for offer in offers(window, freezes, closing_after=closing_after):
+    for offer in offers(window, freezes, closing_after=closing_after, covered=covered):
         if isinstance(offer.night, Occurrence) and not offer.hindrance:
             yield offer.night
 
@@ -62,91 +76,79 @@ class StartDecision:
     """Proposed instead of a night that was missed."""
 
 
-def may_start(
-    window: AnyTime | ByTheClock,
-    *,
-    at: datetime,
-    needs: timedelta,
-    freezes: Freezes = (),
-    meant_since: datetime | None = None,
-) -> StartDecision:
+@dataclass(frozen=True)
+class Agreed:
+    """What was agreed about an environment: its window, the freezes that concern it, the days that are covered."""
+
+    window: AnyTime | ByTheClock
+    freezes: Freezes = ()
+    covered: Covered | None = None
+
+
+def may_start(agreed: Agreed, *, at: datetime, needs: timedelta, meant_since: datetime | None = None) -> StartDecision:
     """`needs`: measured step plus measured back-out; a start that could not be undone inside the window is refused.
 
     `meant_since`: when the run was asked for. Its night is the first that closed after that.
     """
-    return _decide(window, at, needs, freezes, meant_since, first=True)
-
-
-def may_go_on(
-    window: AnyTime | ByTheClock,
-    *,
-    at: datetime,
-    needs: timedelta,
-    freezes: Freezes = (),
-    meant_since: datetime | None = None,
-) -> StartDecision:
-    """For the next step of a lane that began in time: the tolerance for late starts is behind it, the end is not."""
-    return _decide(window, at, needs, freezes, meant_since, first=False)
-
-
-def _decide(
-    window: AnyTime | ByTheClock,
-    at: datetime,
-    needs: timedelta,
-    freezes: Freezes,
-    meant_since: datetime | None,
-    *,
-    first: bool,
-) -> StartDecision:
+    window = agreed.window
     if isinstance(window, AnyTime):
-        until = at + needs
-        if why := str(frozen(freezes, at, until) or "") or freezes_differ(freezes, at, until):
-            return StartDecision(False, False, f"not now: {why}")
-        return StartDecision(True, False, f"agreed at any time: {window.reason}")
-    since = meant_since or at
-    nights = openings(window, freezes, closing_after=since)
+        return _any_time(window, agreed.freezes, at, needs)
+    return _by_the_clock(window, agreed, at, needs, meant_since or at, tolerance=window.late_start_tolerance)
+
+
+def may_go_on(agreed: Agreed, *, at: datetime, needs: timedelta, meant_since: datetime | None = None) -> StartDecision:
+    """For the next step of a lane that began in time: the tolerance for late starts is behind it, the end is not."""
+    window = agreed.window
+    if isinstance(window, AnyTime):
+        return _any_time(window, agreed.freezes, at, needs)
+    return _by_the_clock(window, agreed, at, needs, meant_since or at, tolerance=None)
+
+
+def _any_time(window: AnyTime, freezes: Freezes, at: datetime, needs: timedelta) -> StartDecision:
+    until = at + needs
+    if why := str(frozen(freezes, at, until) or "") or freezes_differ(freezes, at, until):
+        return StartDecision(False, False, f"not now: {why}")
+    return StartDecision(True, False, f"agreed at any time: {window.reason}")
+
+
+def _by_the_clock(
+    window: ByTheClock, agreed: Agreed, at: datetime, needs: timedelta, since: datetime, *, tolerance: timedelta | None
+) -> StartDecision:
+    nights = openings(window, agreed.freezes, closing_after=since, covered=agreed.covered)
     night = next(nights, None)
     if night is None:
         return StartDecision(
-            False, False, f"no night is offered after {since:%Y-%m-%d %H:%MZ}{_hindered(window, freezes, since)}"
+            False, False, f"no night is offered after {since:%Y-%m-%d %H:%MZ}{_hindered(window, agreed, since)}"
         )
-    if differ := disagreement(window.zone, night.opens, night.closes) or freezes_differ(
-        freezes, night.opens, night.closes
-    ):
+    span = (night.opens, night.closes)
+    if differ := disagreement(window.zone, *span) or freezes_differ(agreed.freezes, *span):
         return StartDecision(False, False, f"refused: {differ}", night=night)
-    if at < night.opens:
-        opens = f"the window opens at {night.opens:%Y-%m-%d %H:%MZ} ({night})"
-        hindered = _hindered(window, freezes, since, before=night)
-        return StartDecision(False, False, f"{opens}{hindered}", _latest(window, night, needs, first=first), night)
-    return _inside(window, night, at, needs, first=first, following=next((n for n in nights if n.opens > at), None))
-
-
-def _inside(
-    window: ByTheClock, night: Occurrence, at: datetime, needs: timedelta, *, first: bool, following: Occurrence | None
-) -> StartDecision:
-    latest = _latest(window, night, needs, first=first)
-    if at > night.closes - needs:
-        left = max(night.closes - at, timedelta(0))
-        reason = f"missed: step and back-out need {needs}, the window {night} leaves {left}"
-    elif at > latest:
-        reason = f"missed: later than {window.late_start_tolerance} after the opening ({night})"
-    elif at >= night.closes:
-        reason = f"missed: the window {night} is over"
-    else:
-        return StartDecision(True, False, f"inside the window {night}", latest, night)
-    proposed = f"; next {following.opens:%Y-%m-%d %H:%MZ}, {following.told()}" if following else "; no further night"
-    return StartDecision(False, True, f"{reason}{proposed}", latest, night, following)
-
-
-def _latest(window: ByTheClock, night: Occurrence, needs: timedelta, *, first: bool) -> datetime:
     safe = night.closes - needs
-    return min(safe, night.opens + window.late_start_tolerance) if first else safe
+    latest = safe if tolerance is None else min(safe, night.opens + tolerance)
+    if at < night.opens:
+        hindered = _hindered(window, agreed, since, before=night)
+        reason = f"the window opens at {night.opens:%Y-%m-%d %H:%MZ} ({night}){hindered}"
+        return StartDecision(False, False, reason, latest, night)
+    if late := _late(night, at, needs, tolerance):
+        following = next((other for other in nights if other.opens > at), None)
+        proposed = f"next {following.opens:%Y-%m-%d %H:%MZ}, {following.told()}" if following else "no further night"
+        return StartDecision(False, True, f"missed: {late}; {proposed}", latest, night, following)
+    return StartDecision(True, False, f"inside the window {night}", latest, night)
 
 
-def _hindered(window: ByTheClock, freezes: Freezes, since: datetime, before: Occurrence | None = None) -> str:
+def _late(night: Occurrence, at: datetime, needs: timedelta, tolerance: timedelta | None) -> str:
+    """Why a start after the opening comes too late; "" when it does not."""
+    if at > night.closes - needs:
+        return f"step and back-out need {needs}, the window {night} leaves {max(night.closes - at, timedelta(0))}"
+    if tolerance is not None and at > night.opens + tolerance:
+        return f"later than {tolerance} after the opening ({night})"
+    return f"the window {night} is over" if at >= night.closes else ""
+
+
+def _hindered(window: ByTheClock, agreed: Agreed, since: datetime, before: Occurrence | None = None) -> str:
     """Nights that would have come first, and why they are not offered."""
     passed = []
-    for offer in islice(offers(window, freezes, closing_after=since), 3):
+    for offer in islice(offers(window, agreed.freezes, closing_after=since, covered=agreed.covered), 3):
         if offer.night == before:
             break
         if offer.hindrance:

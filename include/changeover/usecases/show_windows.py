@@ -159,7 +159,7 @@ def _shown(plan: Plan, environment: Environment, freezes: Freezes, now: datetime
         return ShownWindow(environment.name, described)
     nights: list[ShownNight] = []
     offered = 0
-    for offer in islice(offers(window, freezes, closing_after=now), MOST):
+    for offer in islice(offers(window, freezes, closing_after=now, covered=plan.covered), MOST):
         why_not = offer.hindrance
         if isinstance(offer.night, Occurrence) and offer.night.closes <= now:
             why_not = f"it was over at {offer.night.closes:%Y-%m-%d %H:%MZ}"

@@ -14,7 +14,7 @@ from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind, meant_for
 from changeover.domain.window import AnyTime, Occurrence
 from changeover.domain.window_check import window_findings
-from changeover.domain.window_start import StartDecision, may_go_on, may_start, openings
+from changeover.domain.window_start import Agreed, StartDecision, may_go_on, may_start, openings
 from changeover.errors import PlanError
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.planning_facts import durations
@@ -71,6 +71,8 @@ def missed_start(upgrade: Upgrade, tools: Tools) -> str:
     if plan.unattended is None or opening is None:
         return ""
     lane = plan.environment(plan.unattended.window_of)
+    if done := _upgraded_before(upgrade, tools):
+        return f"run {done} upgraded everything: nothing is left to start by itself; take `unattended` out of the plan"
     decision = _decision(upgrade, tools, lane, may_start, "restore_point")
     if decision.may_start:
         return ""
@@ -83,14 +85,32 @@ def missed_start(upgrade: Upgrade, tools: Tools) -> str:
     return decision.reason
 
 
+def _upgraded_before(upgrade: Upgrade, tools: Tools) -> str:
+    """The earlier run of this plan that ended upgraded everywhere; "" when there is none."""
+    for run in tools.ledger.runs(limit=500):
+        if run.dag_id != upgrade.run.dag_id or run.key == upgrade.run.key or run.mode != Mode.IMPLEMENT:
+            continue
+        outcomes = tools.ledger.outcomes(run.key)
+        if all(lane.name in outcomes and outcomes[lane.name].outcome.is_success for lane in upgrade.lanes):
+            return run.key
+    return ""
+
+
+def agreed(upgrade: Upgrade, tools: Tools, environment: Environment) -> Agreed:
+    """Window, freezes and covered days of an environment, as they are now."""
+    freezes = freezes_of(upgrade.plan, environment, client_freezes(upgrade, tools))
+    return Agreed(environment.window, freezes, upgrade.plan.covered)
+
+
 def planned_nights(upgrade: Upgrade, tools: Tools) -> dict[str, Occurrence]:
     """The night that each lane of this run is meant for; nothing for one that may be worked on at any time."""
     freezes, nights = client_freezes(upgrade, tools), {}
     for lane in upgrade.lanes:
         if isinstance(lane.window, AnyTime):
             continue
-        concerned = freezes_of(upgrade.plan, lane, freezes)
-        night = next(openings(lane.window, concerned, closing_after=_meant_since(upgrade)), None)
+        concerned, since = freezes_of(upgrade.plan, lane, freezes), _meant_since(upgrade)
+        nights_offered = openings(lane.window, concerned, closing_after=since, covered=upgrade.plan.covered)
+        night = next(nights_offered, None)
         if night is not None:
             nights[lane.name] = night
     return nights
@@ -140,10 +160,9 @@ def _decision(
     steps = measured.steps(reversible(upgrade, tools))
     left = steps[next((n for n, step in enumerate(steps) if step.name == first), len(steps)) :]
     return ask(
-        environment.window,
+        agreed(upgrade, tools, environment),
         at=tools.clock(),
         needs=time_needed(left, measured.way_back),
-        freezes=freezes_of(upgrade.plan, environment, client_freezes(upgrade, tools)),
         meant_since=_meant_since(upgrade),
     )
 
