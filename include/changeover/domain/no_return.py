@@ -96,21 +96,22 @@ class NoReturn:
         return self.latest_safe_start >= self.night.opens
 
 
-def time_needed(steps: Sequence[Step], way_back: timedelta) -> timedelta:
-    """From the beginning of the first of these steps: the longest way to an end, forwards or back again.
+def time_needed(steps: Sequence[Step], way_back: timedelta, *, done: int = 0) -> timedelta:
+    """The longest way to an end, forwards or back again, when the first `done` steps are behind.
 
-    Whether to go back shows only after the last step that can be undone, so the way back is counted from there.
+    Whether to go back shows only after the last step that can be undone, so the way back is counted from there; once a
+    step that cannot be undone has begun, there is only forwards.
     """
     undoable = _undoable(steps)
-    forwards = _careful(steps)
-    return max(forwards, _careful(steps[:undoable]) + way_back) if undoable else forwards
+    forwards = _careful(steps[done:])
+    return max(forwards, _careful(steps[done:undoable]) + way_back) if done < undoable else forwards
 
 
 def no_return(steps: Sequence[Step], way_back: timedelta, *, night: Occurrence) -> NoReturn:
     """Every step's latest safe start in a night, and the one number for people."""
     clocks, expected = [], night.opens
     for n, step in enumerate(steps):
-        latest = night.closes - time_needed(steps[n:], way_back)
+        latest = night.closes - time_needed(steps, way_back, done=n)
         clocks.append(StepClock(step.name, step.reversible, expected, latest))
         expected += step.work.typical
     undoable = _undoable(steps)

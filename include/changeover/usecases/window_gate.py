@@ -158,11 +158,11 @@ def _decision(
     """`first`: the step that is to begin; "" when no time of its own is asked for."""
     measured = durations(upgrade, tools)
     steps = measured.steps(reversible(upgrade, tools))
-    left = steps[next((n for n, step in enumerate(steps) if step.name == first), len(steps)) :]
+    done = next((n for n, step in enumerate(steps) if step.name == first), len(steps))
     return ask(
         agreed(upgrade, tools, environment),
         at=tools.clock(),
-        needs=time_needed(left, measured.way_back),
+        needs=time_needed(steps, measured.way_back, done=done),
         meant_since=_meant_since(upgrade),
     )
 
