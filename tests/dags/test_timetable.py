@@ -20,7 +20,7 @@ from changeover.domain.zones import zone, zone_names
 from changeover.orchestration.timetable import WindowTimetable, timetable_of
 from changeover.settings import PROJECT
 from tests.support.content import plan_with, put
-from tests.support.windows import at, recurring, third_saturday, zones_by_rules
+from tests.support.windows import at, dated, recurring, third_saturday, zones_by_rules
 
 COVERED = (date(2026, 1, 1), date(2031, 12, 31))
 NEVER_CAUGHT_UP = TimeRestriction(earliest=None, latest=None, catchup=False)
@@ -51,6 +51,15 @@ def next_start(of: WindowTimetable, last: datetime | None = None) -> datetime | 
 def test_a_night_is_started_once_and_never_when_it_is_over(now: str, last: str | None, starts: str) -> None:
     """C07: paused on Friday, unpaused on Monday: zero runs for August."""
     assert next_start(timetable(third_saturday(), at(now)), at(last) if last else None) == at(starts)
+
+
+@pytest.mark.parametrize(
+    ("now", "starts"), [("2026-08-14 00:00", True), ("2026-08-14 16:59", True), ("2026-08-14 17:00", False)]
+)
+def test_a_dated_windows_one_night_is_started_until_it_is_over(now: str, *, starts: bool) -> None:
+    night = dated("2026-08-15", "01:00", "05:00", "Pacific/Auckland")
+    found = next_start(WindowTimetable(night, covered=COVERED, clock=lambda: at(now)))
+    assert found == (at("2026-08-14 13:00") if starts else None)
 
 
 def test_third_saturdays_are_counted_in_local_dates() -> None:

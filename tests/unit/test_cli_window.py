@@ -150,15 +150,13 @@ def test_a_window_that_offers_no_night_is_1(plan: Path) -> None:
 
 
 def test_freezes_that_cannot_be_read_are_told_with_their_line(plan: Path) -> None:
-    freeze(plan, FREEZES.replace("first: 2026-12-18", "first: 2027-12-18").replace("acme", "other"))
+    freeze(plan, FREEZES.replace("first: 2026-12-18", "first: 2027-12-18"))
     code, _, err = invoke("show", plan)
     assert code == 1
-    assert "acme.yaml:4: freezes.0: last: lies before first" in err.replace(
-        "freezes.0.last: lies", "freezes.0: last: lies"
-    )
+    assert "acme.yaml:4: freezes.0.last: lies before first" in err
     checked = CliRunner().invoke(cli.app, ["plan", "check", str(plan)])
     assert checked.exit_code == 1
-    assert "client: " in checked.stdout
+    assert "acme.yaml:4: freezes.0.last: lies before first" in checked.stdout
 
 
 def test_a_plan_check_tells_what_a_freeze_takes_away(plan: Path) -> None:
@@ -176,8 +174,7 @@ def test_a_plan_check_tells_what_a_freeze_takes_away(plan: Path) -> None:
 
 
 def test_what_is_exported_is_imported_the_same(plan: Path, tmp_path: Path) -> None:
-    freeze(plan, FREEZES + "  - {kind: recurring, name: books, zone: Pacific/Auckland, reason: month's books, days: 3,\n"
-           "     rule: FREQ=MONTHLY;BYMONTHDAY=-3, since: 2026-01-01, environments: [production], may_permit: [owner]}\n")  # fmt: skip
+    freeze(plan, FREEZES + BOOKS)
     put(plan, plan.read_text().replace('end: "05:00"', 'end: "05:00", left_out: [2026-12-19], added: [2026-12-12]'))
     code, out, _ = invoke("export", plan, "--out", tmp_path / "x.ics")
     assert (code, out) == (0, f"wrote {tmp_path / 'x.ics'}\n")
@@ -195,6 +192,10 @@ def test_what_is_exported_is_imported_the_same(plan: Path, tmp_path: Path) -> No
     assert invoke("import", tmp_path / "x.ics", "--client", "acme")[0] == 1
 
 
+BOOKS = """\
+  - {kind: recurring, name: books, zone: Pacific/Auckland, reason: month's books, days: 3, since: 2026-01-01,
+     rule: FREQ=MONTHLY;BYMONTHDAY=-3, environments: [production], may_permit: [owner]}
+"""
 HEAD = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n"
 
 

@@ -175,7 +175,7 @@ def _parsed(raw: bytes) -> Calendar:
     return parsed
 
 
-def _take(found: Found, event: Event, summary: str, fallback: str | None, number: int) -> None:
+def _take(found: Found, event: Any, summary: str, fallback: str | None, number: int) -> None:
     for name in ("recurrence-id", "exrule"):
         if event.get(name) is not None:
             raise ValueError(f"{name.upper()} cannot be carried over; write this night as a window of its own")
@@ -195,13 +195,13 @@ def _take(found: Found, event: Event, summary: str, fallback: str | None, number
     found.windows.append((summary, value))
 
 
-def _categories(event: Event) -> set[str]:
+def _categories(event: Any) -> set[str]:
     told = event.get("categories")
     parts = told if isinstance(told, list) else [told] if told is not None else []
     return {str(name).upper() for part in parts for name in getattr(part, "cats", [])}
 
 
-def _zone_of(event: Event, name: str) -> str:
+def _zone_of(event: Any, name: str) -> str:
     """The IANA zone of a property; Windows' own names are translated."""
     from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
@@ -216,7 +216,7 @@ def _zone_of(event: Event, name: str) -> str:
     return str(named)
 
 
-def _window(event: Event, start: datetime) -> dict[str, Any]:
+def _window(event: Any, start: datetime) -> dict[str, Any]:
     name = _zone_of(event, "dtstart")
     value: dict[str, Any] = {"zone": name, "start": f"{start:%H:%M}", **_end(event, start, name)}
     for choice in _CHOICES:
@@ -243,7 +243,7 @@ def _window(event: Event, start: datetime) -> dict[str, Any]:
     return value
 
 
-def _end(event: Event, start: datetime, name: str) -> dict[str, str]:
+def _end(event: Any, start: datetime, name: str) -> dict[str, str]:
     """By the wall clock where the event names an end in the same zone, as people read it in their calendar."""
     if event.get("dtend") is None:
         if event.get("duration") is None:
@@ -260,14 +260,14 @@ def _end(event: Event, start: datetime, name: str) -> dict[str, str]:
     return {"duration": duration_text(end.astimezone(UTC) - start.astimezone(UTC))}
 
 
-def _days(event: Event, name: str) -> list[date]:
+def _days(event: Any, name: str) -> list[date]:
     told = event.get(name)
     parts = told if isinstance(told, list) else [told] if told is not None else []
     moments = [each.dt for part in parts for each in part.dts]
     return sorted({moment.date() if isinstance(moment, datetime) else moment for moment in moments})
 
 
-def _freeze(event: Event, start: date, summary: str, fallback: str | None, number: int) -> dict[str, Any]:
+def _freeze(event: Any, start: date, summary: str, fallback: str | None, number: int) -> dict[str, Any]:
     all_day = not isinstance(start, datetime)
     name = fallback if all_day else _zone_of(event, "dtstart")
     if name is None:
@@ -306,7 +306,7 @@ def _day(moment: date) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _last(event: Event, start: date) -> tuple[date, dict[str, str]]:
+def _last(event: Any, start: date) -> tuple[date, dict[str, str]]:
     """The last day that belongs to it (iCalendar's DTEND does not), and the times of day if they are not midnights."""
     if event.get("dtend") is not None:
         end = event["dtend"].dt

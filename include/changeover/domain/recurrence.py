@@ -61,9 +61,10 @@ def _until_or_none(text: str) -> tuple[datetime, bool] | None:
     match = _LOCAL_UNTIL.fullmatch(text)
     if match is None or int(match[1]) not in YEARS:
         return None
-    clock = [int(part) for part in match.groups()[3:6]] if match[4] else [23, 59, 59]
+    hour, minute, second = (int(match[n]) for n in (4, 5, 6)) if match[4] else (23, 59, 59)
     try:
-        moment = datetime(int(match[1]), int(match[2]), int(match[3]), *clock)  # noqa: DTZ001 -- local, or said to be UTC
+        day = date(int(match[1]), int(match[2]), int(match[3]))
+        moment = datetime.combine(day, time(hour, minute, second))  # local, or said to be UTC
     except ValueError:
         return None
     return moment, match[7] == "Z"

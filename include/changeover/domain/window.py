@@ -189,8 +189,8 @@ class Clocked(Document):
         notes = (opens.note,) if opens.note else ()
         if opens.instant is None:
             return LeftOut(day, str(opens.note), notes)
-        if self.duration is not None:
-            return Occurrence(day, opens.instant, opens.instant + self.duration, self.zone, notes)
+        if self.end is None:
+            return Occurrence(day, opens.instant, opens.instant + (self.duration or timedelta(0)), self.zone, notes)
         last = day if self.end > self.start else day + timedelta(days=1)
         closes = moment(datetime.combine(last, self.end), self.zone, choices, end="end")
         notes = (*notes, closes.note) if closes.note else notes

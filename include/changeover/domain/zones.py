@@ -29,7 +29,7 @@ class UnknownZoneError(ValueError):
 @cache
 def zone(name: str) -> ZoneInfo:
     """The zone by the pinned data; Python alone would take the machine's, however old, and not say so."""
-    if not isinstance(name, str) or not _ZONE.fullmatch(name):
+    if not _ZONE.fullmatch(name):
         raise UnknownZoneError(name)
     found = _read(_PINNED / name, name)
     if found is None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from changeover.domain.freeze import Freeze, Freezes, freezes_of
 from changeover.domain.plan import Plan
 from changeover.domain.runsheet import describe_window
-from changeover.domain.window import Occurrence, Window
+from changeover.domain.window import Occurrence
 from changeover.domain.window_start import ByTheClock, openings
 
-_WINDOW: TypeAdapter[ByTheClock] = TypeAdapter(Window)
+_WINDOW: TypeAdapter[ByTheClock] = TypeAdapter(Annotated[ByTheClock, Field(discriminator="kind")])
 _FREEZES: TypeAdapter[Freezes] = TypeAdapter(tuple[Freeze, ...])
 
 
@@ -69,7 +69,10 @@ class WindowTimetable(Timetable):
     ) -> DagRunInfo | None:
         """The next night that is not over, after the last one that was started."""
         last = last_automated_data_interval.start if last_automated_data_interval else None
-        for night in self.nights(self._clock()):
+        now = self._clock()
+        for night in self.nights(now):
+            if night.closes <= now:  # a dated window's one night is told of when it is over, too
+                continue
             if restriction.latest is not None and night.opens > restriction.latest:
                 return None
             early = restriction.earliest is not None and night.opens < restriction.earliest
