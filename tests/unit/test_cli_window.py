@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import zoneinfo
 from pathlib import Path
 
 import pytest
+import tzdata
 from typer.testing import CliRunner
 
 from changeover import cli, wiring
@@ -24,6 +26,7 @@ NIGHTS = {
     "T04 long": "Europe/London 2026-10-24 22:00 06:00 2026-10-24T21:00:00Z 2026-10-25T06:00:00Z 0",
     "both ends doubled": "Australia/Lord_Howe 2026-04-05 01:30 01:45 2026-04-04T14:30:00Z 2026-04-04T14:45:00Z 2",
 }
+PINNED = Path(tzdata.__file__).parent / "zoneinfo"
 ZONE = ("--zone", "Pacific/Auckland")
 THIRD_SATURDAY = ("--rule", "FREQ=MONTHLY;BYDAY=3SA", "--start", "01:00", "--end", "05:00", "--from", "2026-08-01")
 
@@ -147,6 +150,27 @@ def test_a_window_that_offers_no_night_is_1(plan: Path) -> None:
     code, _, err = invoke("show", plan)
     assert code == 1
     assert err == "changeover: production: refused: no night is offered\n"
+
+
+def test_a_machine_whose_zone_data_differ_about_a_night_refuses_the_plan(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A law of 2026 that the machine has not heard of; a calculation goes on with a warning, a plan does not."""
+    stale = put(tmp_path / "system/America/Vancouver", (PINNED / "America/Los_Angeles").read_bytes())
+    monkeypatch.setattr(zoneinfo, "TZPATH", (str(stale.parents[1]),))
+    put(plan, plan.read_text().replace("Pacific/Auckland", "America/Vancouver"))
+    code, out, err = invoke("show", plan)
+    assert code == 1
+    assert "production: refused: zone data of this machine (of unknown release) and the pinned data" in err
+    checked = CliRunner().invoke(cli.app, ["plan", "check", str(plan)])
+    assert checked.exit_code == 1
+    assert "environments.2.window.zone: zone data of this machine" in checked.stdout
+    code, out, _ = invoke(
+        "resolve", "--zone", "America/Vancouver", "--start", "02:00", "--end", "05:00", "--from", "2026-11-15", "--json"
+    )
+    (night,) = json.loads(out)
+    assert (code, night["start"]) == (0, "2026-11-15T09:00:00Z")
+    assert "differ for America/Vancouver" in night["warnings"][0]
 
 
 def test_freezes_that_cannot_be_read_are_told_with_their_line(plan: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tzdata
 
 from changeover.adapters.shelf import DiskShelf
 from changeover.domain.freeze import DatedFreeze, RecurringFreeze, freezes_of, frozen, permit_faults
@@ -24,6 +26,7 @@ from tests.support.content import put
 from tests.support.windows import at, third_saturday
 from tests.support.world import World, plan, release
 
+PINNED = Path(tzdata.__file__).parent / "zoneinfo"
 NEEDS = timedelta(minutes=150)
 """Of C07: 90 min upgrade, 60 min back-out."""
 
@@ -70,6 +73,17 @@ def test_a_run_is_judged_by_the_night_it_was_meant_for() -> None:
     decision = may_start(agreed, at=after, needs=NEEDS)
     assert (decision.may_start, decision.missed) == (False, False)
     assert decision.reason.startswith("the window opens at 2026-09-18 13:00Z")
+
+
+def test_a_start_is_refused_where_the_machines_zone_data_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused, not missed: nobody came too late."""
+    put(tmp_path / "Pacific/Auckland", (PINNED / "Pacific/Chatham").read_bytes())
+    monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
+    decision = may_start(Agreed(third_saturday()), at=at("2026-08-14 13:00"), needs=NEEDS)
+    assert (decision.may_start, decision.missed) == (False, False)
+    assert decision.reason.startswith("refused: zone data of this machine")
 
 
 def test_the_end_of_the_window_is_outside_it() -> None:
