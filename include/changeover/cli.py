@@ -28,7 +28,9 @@ app = typer.Typer(
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
+window_app = typer.Typer(help="Maintenance windows and freezes, in local time and UTC.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
+app.add_typer(window_app, name="window")
 app.add_typer(lab_app, name="lab")
 app.add_typer(version_app, name="version")
 
@@ -273,6 +275,74 @@ def documents(
 
     first = start.date() if start else None
     raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
+
+
+@window_app.command("show")
+def window_show(
+    plan: PlanPath,
+    *,
+    count: Annotated[int, typer.Option(help="How many nights of each window.", min=1, max=1000)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show the coming nights of a plan's windows.
+
+    In local time and UTC, with those that a freeze takes away and why. Exit code 1 when a window offers none, or when
+    this machine's zone data and the pinned data differ about it.
+    """
+    from changeover.cli_window import show
+
+    raise typer.Exit(show(plan, count=count, as_json=as_json))
+
+
+@window_app.command("resolve")
+def window_resolve(
+    *,
+    zone: Annotated[str | None, typer.Option(help="IANA time zone, such as Europe/Berlin.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Rule of RFC 5545; the one date when left out.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="HH:MM", help="Local time of opening.")] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="HH:MM", help="Local time of closing; not after START: next day.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", metavar="DATE", help="Local date, such as 2026-08-15.")] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many nights of a rule; 5 when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a window's local time into UTC.
+
+    By the pinned zone data, with a warning where the clocks skip or repeat a time.
+    """
+    from changeover.cli_window import resolve
+    from changeover.usecases.show_windows import Asked
+
+    raise typer.Exit(resolve(Asked(zone, start, end, since, rule, count), as_json=as_json))
+
+
+@window_app.command("export")
+def window_export(
+    plan: PlanPath,
+    *,
+    out: Annotated[Path | None, typer.Option(help="File; printed when left out.")] = None,
+) -> None:
+    """Write a plan's windows and its client's freezes as an iCalendar file."""
+    from changeover.cli_window import export
+
+    raise typer.Exit(export(plan, out=out))
+
+
+@window_app.command("import")
+def window_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE.ics", help="An iCalendar file.")],
+    *,
+    client: Annotated[str | None, typer.Option(help="Put its freezes into this client's file.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Zone of all-day events, where the file names none.")] = None,
+) -> None:
+    """Read windows and freezes from an iCalendar file.
+
+    All-day events and those of the category FREEZE are freezes. Windows are printed for the plans they belong to.
+    """
+    from changeover.cli_window import import_file
+
+    raise typer.Exit(import_file(file, client=client, zone=zone))
 
 
 @lab_app.command("up")

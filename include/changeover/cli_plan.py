@@ -110,7 +110,12 @@ def _print_tree(branch: Branch) -> None:
 
 
 def schema(*, reference: bool, write: bool) -> int:
-    from changeover.adapters.plan_schema import plan_reference, plan_schema_text
+    from changeover.adapters.plan_schema import (
+        freeze_reference,
+        freeze_schema_text,
+        plan_reference,
+        plan_schema_text,
+    )
 
     if not write:
         typer.echo(plan_reference() if reference else plan_schema_text(), nl=False)
@@ -119,6 +124,8 @@ def schema(*, reference: bool, write: bool) -> int:
     for path, text in (
         (settings.plans / "plan.schema.json", plan_schema_text()),
         (settings.project / "docs" / "plan-reference.md", plan_reference()),
+        (settings.freezes / "freeze.schema.json", freeze_schema_text()),
+        (settings.project / "docs" / "freeze-reference.md", freeze_reference()),
     ):
         path.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {path}")

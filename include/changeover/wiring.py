@@ -62,6 +62,7 @@ def tools(*, vault: Vault, tell: Callable[[str], None]) -> Tools:
         expectations=GreatExpectationsSuite(settings.expectations),
         vault=vault,
         tell=tell,
+        shelf=shelf(settings),
     )
 
 

@@ -72,7 +72,7 @@ def test_help_imports_next_to_nothing() -> None:
     assert imported(run) == set()
 
 
-@pytest.mark.parametrize("words", [("plan", "--help"), ("run", "--help"), ("lab", "--help")])
+@pytest.mark.parametrize("words", [("plan", "--help"), ("run", "--help"), ("lab", "--help"), ("window", "--help")])
 def test_help_of_a_command_imports_next_to_nothing(words: tuple[str, ...]) -> None:
     """Beyond pydantic, with which typer itself checks the words of a sub-command."""
     assert imported(in_a_process(*words, modules=True)) <= {"pydantic"}
@@ -125,6 +125,9 @@ def test_json_for_programs_holds_only_json(root: Path) -> None:
         ("run", "x.yaml", "--mode", "sideways"),
         ("report", "--format", "pdf"),
         ("lab", "up", "--site", "moon"),
+        ("window",),
+        ("window", "resolve"),
+        ("window", "show", "x.yaml", "--count", "0"),
         ("demo", "--fault", "moon"),
         ("test", "some"),
         ("serve", "--port", "70000"),

@@ -126,6 +126,7 @@ def test_plans_and_artefacts_cannot_be_written() -> None:
         mounts = {mount["target"]: mount for mount in service["volumes"]}
         assert mounts["/srv/changeover/plans"]["read_only"]
         assert mounts["/srv/changeover/artefacts"]["read_only"]
+        assert mounts["/srv/changeover/freezes"]["read_only"]
 
 
 def test_only_the_api_server_is_reached_and_only_from_this_machine() -> None:

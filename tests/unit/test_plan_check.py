@@ -351,7 +351,8 @@ def test_a_doubled_hour_is_noted_and_is_no_fault(content: Settings) -> None:
             "environments.2.window.start",
             (
                 "02:30 happens twice on 2027-10-31 in Europe/Berlin; "
-                "the first, 2027-10-31 00:30Z, is taken, not 2027-10-31 01:30Z"
+                "the first, 2027-10-31 00:30Z, is taken, not 2027-10-31 01:30Z; "
+                "decide before the approval: on_doubled: first, second or leave_out, or another time"
             ),
         )
     ]

@@ -126,7 +126,7 @@ PLAIN_WORDS = {
     ),
     "wrong-window-kind": (
         ("kind: dated", "kind: date"),
-        "31: environments.2.window: kind: 'date' is not one of any_time, dated; did you mean 'dated'?",
+        "31: environments.2.window: kind: 'date' is not one of any_time, dated, recurring; did you mean 'dated'?",
     ),
     "no-window-kind": (
         ("      kind: dated\n", ""),

@@ -9,7 +9,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from changeover.adapters.plan_schema import plan_reference, plan_schema, plan_schema_text
+from changeover.adapters.plan_schema import (
+    freeze_reference,
+    freeze_schema,
+    freeze_schema_text,
+    plan_reference,
+    plan_schema,
+    plan_schema_text,
+)
 from changeover.adapters.yaml_text import read_yaml
 from changeover.settings import PROJECT
 from tests.support.content import PLAN, plan_with
@@ -33,8 +40,14 @@ def test_the_reference_page_is_current() -> None:
     assert (PROJECT / "docs/plan-reference.md").read_text(encoding="utf-8") == plan_reference(), REFRESH
 
 
-def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(plan_schema())
+def test_the_freezes_schema_and_page_are_current() -> None:
+    assert (PROJECT / "include/freezes/freeze.schema.json").read_text(encoding="utf-8") == freeze_schema_text(), REFRESH
+    assert (PROJECT / "docs/freeze-reference.md").read_text(encoding="utf-8") == freeze_reference(), REFRESH
+
+
+@pytest.mark.parametrize("schema", [plan_schema(), freeze_schema()], ids=["plan", "freezes"])
+def test_the_schema_is_one(schema: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -51,7 +64,8 @@ def declared(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 
 def test_every_key_is_described_for_the_editor() -> None:
-    assert [name for name, value in declared(plan_schema()) if not value.get("description")] == []
+    for schema in (plan_schema(), freeze_schema()):
+        assert [name for name, value in declared(schema) if not value.get("description")] == []
 
 
 def test_defaults_are_written_as_in_a_plan() -> None:
@@ -70,6 +84,9 @@ def test_defaults_are_written_as_in_a_plan() -> None:
         ("wait: 1h", "wiat: 1h"),
         ("requested_by: jo\n", ""),
         ("by: [ann], wait", "by: [], wait"),
+        ('      end: "04:00"\n', ""),
+        ('      end: "04:00"\n', '      end: "04:00"\n      duration: 6h\n'),
+        ("kind: dated", "kind: recurring"),
     ],
 )
 def test_editors_refuse_what_the_reader_refuses(change: tuple[str, str]) -> None:

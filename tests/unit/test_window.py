@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from changeover.domain.plan import Approval
-from changeover.domain.window import AnyTime, DatedWindow, duration_text, may_start
+from changeover.domain.window import AnyTime, DatedWindow, duration_text
+from changeover.domain.window_start import Agreed, may_start
 
 
 def window(on: str, start: str, end: str, zone: str, **other: Any) -> DatedWindow:
@@ -43,7 +44,10 @@ def test_local_time_becomes_instants(on: str, start: str, end: str, zone: str, o
 
 def test_a_skipped_time_is_noted_with_the_instant_that_is_taken() -> None:
     assert window("2026-03-08", "02:30", "05:00", "America/New_York").clock_notes() == (
-        "start: 02:30 does not exist on 2026-03-08 in America/New_York; 2026-03-08 07:30Z (03:30 local) is taken",
+        (
+            "start: 02:30 does not exist on 2026-03-08 in America/New_York; 2026-03-08 07:30Z (03:30 local) is taken, "
+            "not 2026-03-08 07:00Z (03:00 local)"
+        ),
     )
 
 
@@ -101,18 +105,20 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_a_start_is_judged_to_the_second(moment: str, *, may: bool, missed: bool) -> None:
-    decision = may_start(NIGHT, at=at(moment), needs=HOUR)
+    decision = may_start(Agreed(NIGHT), at=at(moment), needs=HOUR)
     assert (decision.may_start, decision.missed) == (may, missed)
 
 
 def test_a_start_that_could_not_be_undone_in_time_is_missed() -> None:
-    decision = may_start(NIGHT, at=at("2026-12-05 22:10"), needs=timedelta(hours=3, minutes=51))
+    decision = may_start(Agreed(NIGHT), at=at("2026-12-05 22:10"), needs=timedelta(hours=3, minutes=51))
     assert decision.missed
     assert decision.latest_safe_start == at("2026-12-05 22:09")
 
 
 def test_any_time_keeps_its_reason() -> None:
-    decision = may_start(AnyTime(kind="any_time", reason="agreed with Ann"), at=at("2026-12-05 22:10"), needs=HOUR)
+    decision = may_start(
+        Agreed(AnyTime(kind="any_time", reason="agreed with Ann")), at=at("2026-12-05 22:10"), needs=HOUR
+    )
     assert decision.may_start
     assert decision.reason == "agreed at any time: agreed with Ann"
 

@@ -1,4 +1,4 @@
-"""The plan's JSON schema for editors, and the reference page for people; both generated from the plan's own classes."""
+"""JSON schemas of plans and freezes for editors, and reference pages for people, generated from the classes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,40 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from changeover.domain import estate, plan, window
+from changeover.domain import estate, freeze, plan, window
+from changeover.domain.freeze import FreezeCalendar
 from changeover.domain.plan import Plan
 from changeover.domain.window import duration_text
 
-_MODULES = (plan, window, estate)
-_FORMS = {"AnyTime": "Window: any time", "DatedWindow": "Window: dated"}
+_MODULES = (plan, window, freeze, estate)
+_FORMS = {
+    "AnyTime": "Window: any time",
+    "DatedWindow": "Window: dated",
+    "RecurringWindow": "Window: recurring",
+    "DatedFreeze": "Freeze: dated",
+    "RecurringFreeze": "Freeze: recurring",
+}
 
 
 def plan_schema() -> dict[str, Any]:
     """JSON Schema 2020-12, every key described."""
-    schema = Plan.model_json_schema(by_alias=True)
+    return _schema(Plan, "Changeover upgrade plan")
+
+
+def freeze_schema() -> dict[str, Any]:
+    """The same for a client's freezes."""
+    return _schema(FreezeCalendar, "Changeover freezes of a client")
+
+
+def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs")
     for name, definition in definitions.items():
         _describe(definition, _model(name))
-    _describe(schema, Plan)
+    _describe(schema, model)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Changeover upgrade plan",
+        "title": title,
         **{key: value for key, value in schema.items() if key != "title"},
         "$defs": dict(sorted(definitions.items())),
     }
@@ -38,6 +54,10 @@ def plan_schema() -> dict[str, Any]:
 
 def plan_schema_text() -> str:
     return json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def freeze_schema_text() -> str:
+    return json.dumps(freeze_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _model(name: str) -> type[BaseModel]:
@@ -53,14 +73,27 @@ def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:
         declared = definition["properties"][name]
         declared.pop("title", None)
         declared["description"] = told[name]
+        for branch in declared.get("anyOf", ()):
+            branch.pop("title", None)
         if field.default is PydanticUndefined or field.default is None or isinstance(field.default, BaseModel):
             declared.pop("default", None)
         elif isinstance(field.default, timedelta):
             declared["default"] = duration_text(field.default)
+    properties = definition["properties"]
+    if "const" in properties.get("kind", {}):  # it says which form this is, so it is read first
+        definition["properties"] = {"kind": properties.pop("kind"), **properties}
 
 
 def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
     """Read from the source, so that nothing is paid for them when a plan is only used."""
+    told: dict[str, str] = {}
+    for part in reversed(model.__mro__):
+        if issubclass(part, BaseModel) and part.__module__.startswith("changeover."):
+            told |= _own_docstrings(part)
+    return told
+
+
+def _own_docstrings(model: type[BaseModel]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(model)).body[0]
     told: dict[str, str] = {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
@@ -68,15 +101,23 @@ def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            told[statement.target.id] = str(following.value.value)
+            told[statement.target.id] = " ".join(str(following.value.value).split())
     return told
 
 
 def plan_reference() -> str:
     """The page docs/plan-reference.md."""
-    schema = plan_schema()
+    return _reference(plan_schema(), _HEAD, _section("The plan", "plan", plan_schema()))
+
+
+def freeze_reference() -> str:
+    """The page docs/freeze-reference.md."""
+    return _reference(freeze_schema(), _FREEZE_HEAD, _section("The freezes of a client", "freezes", freeze_schema()))
+
+
+def _reference(schema: Mapping[str, Any], head: str, first: str) -> str:
     parts = (_section(_FORMS.get(name, name), _anchor(name), schema["$defs"][name]) for name in _in_order(schema))
-    return "\n".join((_HEAD, _section("The plan", "plan", schema), *parts))
+    return "\n".join((head, first, *parts))
 
 
 def _in_order(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -182,4 +223,17 @@ The YAML is read strictly, because what surprises in a plan surprises in product
 - No key twice, no anchors (`&`), aliases (`*`), merge keys (`<<`) or tags (`!`), no tabs, one document to a file,
   UTF-8 without a byte order mark, at most 1 MiB.
 - A secret never stands in a plan: roles ask for it by name, and Airflow's connections hold it.
+"""
+_FREEZE_HEAD = """# Freeze reference
+
+<!-- Generated by `./changeover plan schema --write` from the docstrings of changeover/domain/freeze.py. -->
+
+A client's freezes are one YAML file, `include/freezes/<client>.yaml`, read as strictly as a plan (see
+[plan-reference.md](plan-reference.md)). `./changeover plan check` tells its faults with the client's plans,
+`./changeover window show PLAN` the nights a freeze takes away. How freezes work: [windows.md](windows.md). Put this
+line first:
+
+```yaml
+# yaml-language-server: $schema=freeze.schema.json
+```
 """

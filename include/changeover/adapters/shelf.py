@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from changeover.adapters.freeze_files import read_freezes
 from changeover.adapters.plan_files import find_plans
 from changeover.adapters.release_files import read_release
 from changeover.adapters.role_files import read_role
 from changeover.domain.fault import Reading
+from changeover.domain.freeze import FreezeCalendar
 from changeover.domain.plan import Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
@@ -30,6 +32,9 @@ class DiskShelf:
 
     def role(self, application: str) -> Reading[RoleOffer]:
         return read_role(application, roles=self.settings.playbooks / "roles")
+
+    def freezes(self, client: str) -> Reading[FreezeCalendar]:
+        return read_freezes(client, freezes=self.settings.freezes)
 
     def acceptance_tests(self, application: str) -> tuple[str, ...]:
         return _names(self.settings.acceptance / application, "test_*.py")

@@ -13,8 +13,8 @@ from changeover.domain.estate import Document, Name, Person
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
-    "Approval", "Duration", "Environment", "Expected", "Hypercare", "Line", "Mode", "Plan", "StatementOfWork",
-    "Support", "Trigger", "VersionText", "cross_faults",
+    "Approval", "Duration", "Environment", "Expected", "FreezePermit", "Hypercare", "Line", "Mode", "Plan",
+    "StatementOfWork", "Support", "Trigger", "Unattended", "VersionText", "cross_faults",
 ]  # fmt: skip
 
 
@@ -100,6 +100,26 @@ class Support(Document):
     """Who takes the application over into support."""
 
 
+class Unattended(Document):
+    """The upgrade starts by itself when a window opens; never catching up: a start that comes too late is `missed`."""
+
+    window_of: Name
+    """Environment of the plan at whose window's opening the run starts."""
+
+
+class FreezePermit(Document):
+    """Somebody permits this upgrade in a freeze of the client's, and says why."""
+
+    freeze: Name
+    """Name of the freeze in include/freezes/<client>.yaml."""
+    by: Name
+    """Participant (by id) with a role that the freeze lets permit; never the one who requested the upgrade."""
+    reason: Line
+    """Why this upgrade may happen in it."""
+    environments: tuple[Name, ...] = ()
+    """Environments it is permitted for; all of the plan's when empty."""
+
+
 class Expected(Document):
     """What the plan's author believes runs today; discovery that differs is a finding."""
 
@@ -169,6 +189,10 @@ class Plan(Document):
     """Who approves the run sheet before any client environment is changed."""
     environments: tuple[Environment, ...] = Field(min_length=2)
     """The baseline, then the environments in the order they are upgraded."""
+    unattended: Unattended | None = None
+    """Left out, people start the upgrade; otherwise it starts by itself when this window opens."""
+    freeze_permits: tuple[FreezePermit, ...] = ()
+    """Freezes of the client's in which this upgrade is permitted after all."""
     expected: Expected = Expected()
     """What is believed to run today."""
     support: Support
@@ -189,6 +213,11 @@ class Plan(Document):
         """The environments after the baseline, in the order they are upgraded."""
         return self.environments[1:]
 
+    @property
+    def covered(self) -> tuple[date, date]:
+        """First and last day of work under the statement of work."""
+        return self.statement_of_work.valid_from, self.statement_of_work.valid_until
+
     def environment(self, name: str) -> Environment:
         return next(environment for environment in self.environments if environment.name == name)
 
@@ -204,7 +233,12 @@ def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
 
     Takes the document as it was read, right or wrong in its parts, so that these faults are told together with others.
     """
-    return (*_environment_faults(document), *_people_faults(document), *_other_faults(document))
+    return (
+        *_environment_faults(document),
+        *_people_faults(document),
+        *_other_faults(document),
+        *_window_faults(document),
+    )
 
 
 def _part(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
@@ -280,4 +314,29 @@ def _other_faults(document: Mapping[str, Any]) -> list[str]:
     first, last = order.get("valid_from"), order.get("valid_until")
     if isinstance(first, date) and isinstance(last, date) and last < first:
         faults.append("statement_of_work.valid_until: lies before valid_from")
+    return faults
+
+
+def _window_faults(document: Mapping[str, Any]) -> list[str]:
+    environments = {e.get("name"): e for e in _entries(document, "environments")[1:]}
+    names = ", ".join(_texts(list(environments))) or "(there is none)"
+    faults = []
+    opening = _part(document, "unattended").get("window_of")
+    if isinstance(opening, str) and opening not in environments:
+        faults.append(f"unattended.window_of: {opening!r} is not an environment after the baseline, one of {names}")
+    elif isinstance(opening, str) and _part(environments[opening], "window").get("kind") == "any_time":
+        faults.append(f"unattended.window_of: {opening} may be worked on at any time: no window opens there")
+    ids = set(_texts([person.get("id") for person in _entries(document, "participants")]))
+    for n, permit in enumerate(_entries(document, "freeze_permits")):
+        who, where = permit.get("by"), f"freeze_permits.{n}"
+        if isinstance(who, str) and who not in ids:
+            faults.append(f"{where}.by: {who!r} is not a participant of this plan")
+        if isinstance(who, str) and who == document.get("requested_by"):
+            faults.append(f"{where}.by: {who!r} requested the upgrade and cannot permit it")
+        every = [e.get("name") for e in _entries(document, "environments")]
+        faults += [
+            f"{where}.environments.{i}: {name!r} is not an environment of this plan"
+            for i, name in enumerate(_texts(permit.get("environments")))
+            if name not in every
+        ]
     return faults

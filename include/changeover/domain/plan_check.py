@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
-from itertools import pairwise
 
+from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.release import ReleaseRecord, path_findings
 from changeover.domain.role import ESSENTIAL, RoleOffer
-from changeover.domain.window import AnyTime, DatedWindow
+from changeover.domain.window_check import window_faults, window_notes
 
 Path = tuple[str | int, ...]
 Told = tuple[Path, str]
@@ -27,11 +27,16 @@ class Library:
     role: RoleOffer | None
     acceptance_tests: tuple[str, ...]
     expectation_suites: tuple[str, ...]
+    freezes: Freezes = ()
 
 
 def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """Every reason for which the plan could not be run as it stands."""
-    return (*content_faults(plan, library), *_order_faults(plan, now.date()), *_window_faults(plan, now))
+    return (
+        *content_faults(plan, library),
+        *_order_faults(plan, now.date()),
+        *window_faults(plan, library.freezes, now=now),
+    )
 
 
 def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
@@ -44,14 +49,9 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
     )
 
 
-def plan_notes(plan: Plan) -> tuple[Told, ...]:
+def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """What is allowed and yet worth a look before the plan is approved."""
-    return tuple(
-        (("environments", i, "window", *(note.split(":", 1)[0],)), note.split(": ", 1)[1])
-        for i, environment in enumerate(plan.environments)
-        if isinstance(environment.window, DatedWindow)
-        for note in environment.window.clock_notes()
-    )
+    return tuple(window_notes(plan, library.freezes, now=now))
 
 
 def _release_faults(plan: Plan, record: ReleaseRecord) -> Iterator[Told]:
@@ -114,33 +114,6 @@ def _order_faults(plan: Plan, today: date) -> Iterator[Told]:
         yield ("statement_of_work", "valid_until"), f"{order.id} ended on {order.valid_until}; today is {today}"
     if plan.trigger.dated > today:
         yield ("trigger", "dated"), f"{plan.trigger.dated} lies in the future; today is {today}"
-
-
-def _window_faults(plan: Plan, now: datetime) -> Iterator[Told]:
-    order = plan.statement_of_work
-    for i, environment in enumerate(plan.environments):
-        window = environment.window
-        if isinstance(window, AnyTime):
-            continue
-        _, closes = window.instants()
-        first, last = window.local_days()
-        path = ("environments", i, "window", "on")
-        if closes <= now:
-            yield path, f"lies in the past: the window closed at {closes:%Y-%m-%d %H:%MZ}"
-        if not order.valid_from <= first <= last <= order.valid_until:
-            yield path, f"{first} to {last} is not within {order.id} ({order.valid_from} to {order.valid_until})"
-    yield from _sequence_faults(plan.environments)
-
-
-def _sequence_faults(environments: tuple[Environment, ...]) -> Iterator[Told]:
-    """Environments are upgraded in plan order, so a later one cannot have its window before an earlier one's."""
-    dated = [(i, e, e.window.instants()) for i, e in enumerate(environments) if isinstance(e.window, DatedWindow)]
-    for (_, before, (opens, _)), (i, after, (_, closes)) in pairwise(dated):
-        if closes <= opens:
-            yield (
-                ("environments", i, "window", "on"),
-                f"{after.name} comes after {before.name} in this plan, and its window is over before that one opens",
-            )
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

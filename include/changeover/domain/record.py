@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,21 @@ def run_key(dag_id: str, dag_run_id: str) -> str:
     stamp = "".join(re.findall(r"\d", dag_run_id))[:14] or "run"
     digest = hashlib.sha256(f"{dag_id}\n{dag_run_id}".encode()).hexdigest()[:8]
     return f"{dag_id}.{stamp}-{digest}"
+
+
+def meant_for(dag_run_id: str) -> datetime | None:
+    """The opening at which a run was to start by itself; None for a run that somebody asked for."""
+    if not dag_run_id.startswith(BY_ITSELF):
+        return None
+    try:
+        moment = datetime.fromisoformat(dag_run_id.removeprefix(BY_ITSELF))
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+BY_ITSELF = "scheduled__"
+"""How Airflow's ids of runs begin that a timetable started; their opening follows in ISO format."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from changeover.domain.finding import Finding
+from changeover.domain.no_return import Estimate, NoReturn, Reversible, Sample, Step, estimate, no_return
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.record import StepRecord
-from changeover.domain.window import AnyTime, DatedWindow
+from changeover.domain.wall_clock import local_text
+from changeover.domain.window import AnyTime, Occurrence, RecurringWindow, Window, duration_text
+from changeover.domain.zones import zone
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class Durations:
     implement: timedelta = timedelta(0)
     acceptance: timedelta = timedelta(0)
     back_out: timedelta = timedelta(0)
+    commit: timedelta = timedelta(0)
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    """Step → P50 and P90, where there is more to say than the one figure."""
 
     @property
     def lane(self) -> timedelta:
@@ -30,6 +37,21 @@ class Durations:
     def way_back(self) -> timedelta:
         """From the decision to the old release accepted."""
         return self.back_out + self.acceptance
+
+    def steps(self, reversible: Mapping[str, Reversible]) -> tuple[Step, ...]:
+        """The steps of a lane in their order. Only the change itself can be what cannot be undone; commit ends it."""
+        change = reversible.get("implement", Reversible.UNTIL_COMMIT)
+        lane = (
+            ("restore_point", Reversible.YES),
+            ("implement", change),
+            ("acceptance", Reversible.YES),
+            ("commit", Reversible.NO),
+        )
+        return tuple(Step(name, self._estimate(name), how) for name, how in lane)
+
+    def _estimate(self, name: str) -> Estimate:
+        longest: timedelta = getattr(self, name)
+        return self.estimates.get(name) or Estimate(longest, longest)
 
 
 def measured(steps: Sequence[StepRecord]) -> Durations:
@@ -47,7 +69,21 @@ def measured(steps: Sequence[StepRecord]) -> Durations:
         longest("implement"),
         longest("acceptance", "back_out_acceptance"),
         longest("back_out"),
+        longest("commit"),
+        {name: _estimate(steps, *names) for name, names in _MEASURED.items()},
     )
+
+
+_MEASURED = {
+    "restore_point": ("restore_point",),
+    "implement": ("implement",),
+    "acceptance": ("acceptance", "back_out_acceptance"),
+    "commit": ("commit",),
+}
+
+
+def _estimate(steps: Sequence[StepRecord], *names: str) -> Estimate:
+    return estimate([Sample(step.duration) for step in steps if step.step in names and step.duration])
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,15 @@ class RunSheetLine:
     hosts: tuple[str, ...]
     work: timedelta
     way_back: timedelta
+    clock: NoReturn | None = None
+    """None where there is no window to end in."""
+    tolerance: timedelta = timedelta(0)
+
+    @property
+    def start_by(self) -> datetime | None:
+        if self.clock is None:
+            return None
+        return min(self.clock.latest_safe_start, self.clock.night.opens + self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -66,23 +111,30 @@ class RunSheet:
     release: str
     digest: str
     lines: tuple[RunSheetLine, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def total(self) -> timedelta:
         return sum((line.work for line in self.lines), timedelta(0))
 
     def markdown(self) -> str:
-        rows = "\n".join(
-            f"| {line.environment} | {', '.join(line.hosts)} | {line.window} "
-            f"| {_clock(line.work)} | {_clock(line.way_back)} |"
-            for line in self.lines
-        )
+        notes = "".join(f"- {finding.subject}: {finding.summary}\n" for finding in self.findings)
         return (
             f"**{self.title}** for **{self.client}**: {self.release}\n\n"
-            "| environment | hosts | window | measured work | measured way back |\n|---|---|---|---|---|\n"
-            f"{rows}\n\nThe times come from this run's rehearsal on the baseline. Plan digest `{self.digest[:16]}`: "
+            "| environment | hosts | window | measured work | measured way back | start by | decide by |\n"
+            "|---|---|---|---|---|---|---|\n"
+            f"{''.join(map(_row, self.lines))}\n{_step_clocks(self.lines)}{notes and f'{notes}{chr(10)}'}"
+            f"The times come from this run's rehearsal on the baseline. Plan digest `{self.digest[:16]}`: "
             "the approval holds for this text only."
         )
+
+
+def _row(line: RunSheetLine) -> str:
+    decide = line.clock.decide_by if line.clock else None
+    return (
+        f"| {line.environment} | {', '.join(line.hosts)} | {line.window} | {_clock(line.work)} "
+        f"| {_clock(line.way_back)} | {_at(line.start_by, line)} | {_at(decide, line)} |\n"
+    )
 
 
 def run_sheet(
@@ -92,33 +144,69 @@ def run_sheet(
     *,
     digest: str,
     hosts: Mapping[str, tuple[str, ...]],
+    nights: Mapping[str, Occurrence] | None = None,
+    reversible: Mapping[str, Reversible] | None = None,
+    findings: Sequence[Finding] = (),
 ) -> RunSheet:
-    lines = tuple(
-        RunSheetLine(
-            lane.name,
-            describe_window(lane.window),
-            hosts.get(lane.name, ()),
-            durations.lane,
-            durations.way_back,
+    steps = durations.steps(reversible or {})
+    lines = []
+    for lane in lanes:
+        night = (nights or {}).get(lane.name)
+        lines.append(
+            RunSheetLine(
+                lane.name,
+                describe_window(lane.window, night),
+                hosts.get(lane.name, ()),
+                durations.lane,
+                durations.way_back,
+                no_return(steps, durations.way_back, night=night) if night else None,
+                timedelta(0) if isinstance(lane.window, AnyTime) else lane.window.late_start_tolerance,
+            )
         )
-        for lane in lanes
-    )
     return RunSheet(
         plan.title,
         plan.client,
         f"{plan.application} {plan.from_version} to {plan.to_version}",
         digest,
-        lines,
+        tuple(lines),
+        tuple(findings),
     )
 
 
-def describe_window(window: AnyTime | DatedWindow) -> str:
-    """In local time and UTC."""
+def describe_window(window: Window, night: Occurrence | None = None) -> str:
+    """In local time and UTC; of one that recurs, the rule, and the night if it is known."""
     if isinstance(window, AnyTime):
         return f"any time ({window.reason})"
-    opens, closes = window.instants()
-    local = f"{window.on} {window.start:%H:%M} to {window.end:%H:%M} {window.zone}"
-    return f"{local} ({opens:%Y-%m-%d %H:%MZ} to {closes:%Y-%m-%d %H:%MZ})"
+    until = f"to {window.end:%H:%M}" if window.end else f"for {duration_text(window.duration or timedelta(0))}"
+    hours = f"{window.start:%H:%M} {until} {window.zone}"
+    if isinstance(window, RecurringWindow):
+        of_rule = f"{window.rule} from {window.since}, {hours}"
+        return f"{night.told()}; {of_rule}" if night else of_rule
+    return f"{window.on} {hours} ({window.night})"
+
+
+def _at(instant: datetime | None, line: RunSheetLine) -> str:
+    """As people say it, and in UTC; the day as well when it is not the opening's."""
+    if instant is None or line.clock is None:
+        return "-"
+    name = line.clock.night.zone
+    same = instant.astimezone(zone(name)).date() == line.clock.night.day
+    local = f"{instant.astimezone(zone(name)):%H:%M}" if same else local_text(instant, name)
+    return f"{local} ({instant:%Y-%m-%d %H:%MZ})"
+
+
+def _step_clocks(lines: Sequence[RunSheetLine]) -> str:
+    """Per step: when it is expected to begin, and after which it does not begin any more."""
+    told = []
+    for line in lines:
+        if line.clock is None:
+            continue
+        steps = ", ".join(f"{step.name} {_at(step.latest_safe_start, line)}" for step in line.clock.steps)
+        fits = (
+            "" if line.clock.fits else " **It does not fit: work that begins with the window cannot be undone in it.**"
+        )
+        told.append(f"Latest safe starts on {line.environment}: {steps}.{fits}\n")
+    return "\n".join((*told, "")) if told else ""
 
 
 def _clock(span: timedelta) -> str:

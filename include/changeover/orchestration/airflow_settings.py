@@ -133,4 +133,5 @@ def product_environment(settings: Settings) -> dict[str, str]:
         "CHANGEOVER_LEDGER_URL": settings.ledger_url,
         "CHANGEOVER_CMDB_URL": settings.cmdb_url,
         "CHANGEOVER_ARTEFACTS": str(settings.artefacts),
+        "CHANGEOVER_FREEZES": str(settings.freezes),
     }

@@ -30,7 +30,7 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> DAG:
         dag_id=plan.dag_id,
         dag_display_name=f"{plan.title} · {plan.client}",
         description=f"{plan.application} {plan.from_version} to {plan.to_version} for {plan.client}",
-        schedule=None,
+        schedule=_schedule(plan),
         catchup=False,
         max_active_runs=1,
         default_args={
@@ -46,6 +46,15 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> DAG:
     # Set last: every operator made before would carry its own deep copy of it, also in the serialised DAG.
     dag.params = ParamsDict(trigger_form(plan, plan_digest))
     return dag
+
+
+def _schedule(plan: Plan) -> Any:
+    """None for a plan that people start; the timetable is imported only where there is one."""
+    if plan.unattended is None:
+        return None
+    from changeover.orchestration.timetable import timetable_of
+
+    return timetable_of(plan)
 
 
 def trigger_form(plan: Plan, plan_digest: str) -> dict[str, Any]:

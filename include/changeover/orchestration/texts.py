@@ -90,6 +90,7 @@ _ASK = (
 )
 TASKS = {
     "check_entry": "Checks the request, statement of work, dates, release path and that the CMDB knows every host; freezes the hosts. "
+    "A run that was to start by itself and comes too late ends *missed* here. "
     "**Red** means *refused*: correct the plan, the CMDB or the request and start a new run.",
     "open_change": "Opens a normal change. Skipped for analyses and rehearsals.",
     "tell_participants": "Everybody who has to decide must be known to the CMDB. **Red** names who is not.",
@@ -104,7 +105,8 @@ TASKS = {
     "accept_old": "The old release must be accepted again after its back-out.",
     "implement_again": "Upgrades the baseline a second time, after its back-out.",
     "accept_again": "Accepts the baseline again and keeps it at the new release.",
-    "run_sheet": "Measured times laid out over the environments.",
+    "run_sheet": "Measured times laid out over the environments: latest safe starts, and until when going back is possible. "
+    "**Red** names a window that is undecided, too short, or offers no night.",
     "approve_plan": _ASK,
     "bind_approval": "The approval holds for this plan text only; the change moves to *implement*.",
     "prepare": "Artefacts verified by digest and a restore point proven readable on every host of every lane.",
@@ -135,9 +137,17 @@ def dag_doc(plan: Plan, digest: str) -> str:
         f"# {plan.title}\n\n**{plan.application}** {plan.from_version} to {plan.to_version} for **{plan.client}**: {plan.trigger.reason}\n\n"
         f"The groups are the eleven sub-processes of the upgrade. The baseline is built, upgraded, backed out and upgraded again first; then "
         f"named people approve; then the lanes run in this order: {lanes}. Each lane ends upgraded, or back where it was.\n\n"
-        f"* **To start**: trigger the DAG and choose the mode.\n* **If a lane is red**: open its *Settle* task; its message is the outcome and why.\n"
+        f"* **To start**: {_start(plan)}\n* **If a lane is red**: open its *Settle* task; its message is the outcome and why.\n"
         f"* **To stop**: mark the run failed. Work on hosts that has begun goes on to its end and is told as such; no further work starts.\n"
         f"* **What is true** at any time: `./changeover status`.\n\nPlan digest `{digest}`."
+    )
+
+
+def _start(plan: Plan) -> str:
+    if plan.unattended is None:
+        return "trigger the DAG and choose the mode."
+    return (
+        f"it starts by itself when the window of {plan.unattended.window_of} opens; or trigger it and choose the mode."
     )
 
 

@@ -10,6 +10,7 @@ from changeover.usecases.lane_facts import tell_versions
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
+    Reply,
     Tools,
     Upgrade,
     hosts_of,
@@ -18,12 +19,16 @@ from changeover.usecases.tools import (
     not_applicable,
     yes,
 )
+from changeover.usecases.window_gate import baseline_window
 
 
 def build(upgrade: Upgrade, tools: Tools) -> Answer:
     """Build the old release on a copy of production's data, stage the new one, prove a restore point, read the data."""
     if upgrade.mode in (Mode.ANALYSE, Mode.BACK_OUT):
         return not_applicable(f"mode {upgrade.mode} builds no baseline")
+    opened = baseline_window(upgrade, tools)
+    if opened.reply is not Reply.YES:
+        return opened
     plan, name = upgrade.plan, upgrade.plan.baseline.name
     sources = hosts_of(upgrade, tools, plan.baseline.data_from or "")
     label = restore_point_label(upgrade)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from changeover.domain.fault import Fault, Reading, dotted
+from changeover.domain.freeze import FreezeCalendar
 from changeover.domain.plan import Plan
 from changeover.domain.plan_check import Library, Told, plan_faults, plan_notes
 from changeover.domain.plan_check import content_faults as carried
@@ -24,6 +25,9 @@ class Shelf(Protocol):
 
     def release(self, name: str) -> Reading[ReleaseRecord]: ...
     def role(self, application: str) -> Reading[RoleOffer]: ...
+    def freezes(self, client: str) -> Reading[FreezeCalendar]:
+        """An empty calendar for a client that has none."""
+
     def acceptance_tests(self, application: str) -> tuple[str, ...]: ...
     def expectation_suites(self, application: str) -> tuple[str, ...]: ...
 
@@ -82,12 +86,15 @@ def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> Checke
     if plan is None:
         return CheckedPlan(reading.file, reading.digest, None, reading.faults)
     library, release, role = _library(plan, shelf)
+    calendar = shelf.freezes(plan.client)
+    library = replace(library, freezes=calendar.document.freezes if calendar.document else ())
     faults = (
         *_in_plan(reading, plan_faults(plan, library, now=now)),
         *_in_reference(reading, "release", release),
         *_in_reference(reading, "application", role),
+        *_in_reference(reading, "client", calendar),
     )
-    notes = _in_plan(reading, plan_notes(plan))
+    notes = _in_plan(reading, plan_notes(plan, library, now=now))
     return CheckedPlan(reading.file, reading.digest, plan, tuple(sorted(faults)), notes)
 
 

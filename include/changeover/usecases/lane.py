@@ -10,7 +10,6 @@ from changeover.domain.lane import Decision, decide, hosts_to_back_out
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
-from changeover.domain.window import may_start
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
 from changeover.usecases.accept import AcceptanceWanted, accept
@@ -30,7 +29,7 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
-from changeover.usecases.planning import durations, plan_approvals, time_needed
+from changeover.usecases.planning import plan_approvals
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -44,6 +43,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
+from changeover.usecases.window_gate import window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
 
@@ -57,7 +57,7 @@ def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if reason := _not_our_turn(upgrade, tools, lane):
         return not_applicable(reason)
     mark(upgrade, tools, MarkKind.LANE_STARTED, lane.name, key=f"lane-{lane.name}")
-    return _window_now(upgrade, tools, lane)
+    return window_now(upgrade, tools, lane)
 
 
 def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -87,7 +87,7 @@ def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Ask the window again, close traffic, take and prove the restore point, read the business data as it stands."""
-    again = _window_now(upgrade, tools, lane)
+    again = window_now(upgrade, tools, lane)
     if again.reply is not Reply.YES:
         return again
     taken = run_on_hosts(
@@ -120,7 +120,10 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Write ahead, then the change itself."""
+    """Ask the window once more, write ahead, then the change itself."""
+    still = window_still(upgrade, tools, lane)
+    if still.reply is not Reply.YES:
+        return still
     try_number = len(_back_outs(upgrade, tools, lane))
     for host in hosts_of(upgrade, tools, lane.name):
         mark(
@@ -363,22 +366,6 @@ def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
         return "the preparations are not proven"
     before = not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
     return f"{before[0]} did not end upgraded" if before else ""
-
-
-def _window_now(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    if upgrade.mode is Mode.BACK_OUT:
-        return yes("a back-out does not wait for a window")
-    decision = may_start(lane.window, at=tools.clock(), needs=time_needed(durations(upgrade, tools)))
-    if decision.missed:
-        mark(
-            upgrade,
-            tools,
-            MarkKind.WINDOW_MISSED,
-            lane.name,
-            key=f"missed-{lane.name}",
-            reason=decision.reason,
-        )
-    return yes(decision.reason) if decision.may_start else no(decision.reason)
 
 
 def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:

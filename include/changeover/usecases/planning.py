@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from changeover.domain.plan import Mode
-from changeover.domain.record import Mark, MarkKind, StepRecord
-from changeover.domain.runsheet import Durations, measured, run_sheet
+from changeover.domain.record import Mark, MarkKind
+from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
+from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -18,18 +17,26 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
+from changeover.usecases.window_gate import planned_nights, planning_gate, reversible
 
 
 def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return not_applicable(f"mode {upgrade.mode} ends before planning")
+    gate = planning_gate(upgrade, tools)
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    if not gate.passed:
+        return no(*gate.reasons())
     sheet = run_sheet(
         upgrade.plan,
         upgrade.lanes,
         durations(upgrade, tools),
         digest=upgrade.run.plan_digest,
         hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()},
+        nights={} if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools),
+        reversible=reversible(upgrade, tools),
+        findings=gate.findings,
     )
     mark(
         upgrade,
@@ -41,18 +48,6 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     )
     tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
     return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
-
-
-def durations(upgrade: Upgrade, tools: Tools) -> Durations:
-    """What the baseline took in this run; in mode back-out, what the newest rehearsal of this plan's DAG took."""
-    steps: tuple[StepRecord, ...] = tools.ledger.steps(upgrade.run.key, environment=upgrade.plan.baseline.name)
-    if not any(step.step == "back_out" for step in steps):
-        for run in tools.ledger.runs(limit=200):
-            if run.dag_id == upgrade.run.dag_id and run.key != upgrade.run.key:
-                steps = tools.ledger.steps(run.key, environment=upgrade.plan.baseline.name)
-                if any(step.step == "back_out" for step in steps):
-                    break
-    return measured(steps)
 
 
 def plan_approvals(upgrade: Upgrade, tools: Tools) -> tuple[Mark, ...]:
@@ -73,8 +68,3 @@ def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
     tell_cmdb(upgrade, tools, "move_change", "scheduled", state="scheduled")
     tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
     return yes(f"approved by {last.data.get('by')} for plan {upgrade.run.plan_digest[:12]}")
-
-
-def time_needed(durations: Durations) -> timedelta:
-    """Measured implementation, acceptance and back-out: what must still fit into the window when the change begins."""
-    return durations.implement + durations.acceptance + durations.back_out

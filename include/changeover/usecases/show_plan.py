@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
@@ -13,7 +11,8 @@ from changeover.domain.lane import EntryPoint, RoleDescription
 from changeover.domain.plan import Approval, Environment, Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
-from changeover.domain.window import DatedWindow, Window, duration_text
+from changeover.domain.runsheet import describe_window
+from changeover.domain.window import AnyTime, RecurringWindow, Window, duration_text
 from changeover.errors import CmdbError
 from changeover.ports import Cmdb
 
@@ -299,18 +298,11 @@ def _asked(plan: Plan, approval: Approval) -> str:
 
 
 def window_text(window: Window) -> str:
-    """In the client's wall clock and in UTC."""
-    if not isinstance(window, DatedWindow):
+    """In the client's wall clock and in UTC; of one that recurs, the rule (`window show` has its nights)."""
+    if isinstance(window, AnyTime):
         return f"any time: {window.reason}"
-    opens, closes = window.instants()
-    zone = ZoneInfo(window.zone)
-
-    def local(instant: datetime) -> str:
-        return f"{instant.astimezone(zone):%a %Y-%m-%d %H:%M}"
-
-    hours, minutes = divmod(int((closes - opens).total_seconds()) // 60, 60)
+    late = f"; late start until {duration_text(window.late_start_tolerance)} after opening"
+    if isinstance(window, RecurringWindow):
+        return f"{describe_window(window)}{late}; `changeover window show` lists the nights"
     notes = "".join(f"; {note}" for note in window.clock_notes())
-    return (
-        f"{local(opens)} to {local(closes)} {window.zone} = {opens:%Y-%m-%d %H:%MZ} to {closes:%Y-%m-%d %H:%MZ} "
-        f"({hours} h {minutes:02d}); late start until {duration_text(window.late_start_tolerance)} after opening{notes}"
-    )
+    return f"{window.night.told()}{late}{notes}"

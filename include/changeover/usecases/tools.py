@@ -24,6 +24,7 @@ from changeover.ports import (
     Vault,
 )
 from changeover.settings import Settings
+from changeover.usecases.check_plans import Shelf
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Tools:
     vault: Vault
     tell: Callable[[str], None]
     stop: Callable[[], bool] = lambda: False
+    shelf: Shelf | None = None
+    """The client's freezes and the application's role as they lie on disk; None: there is nothing to ask."""
 
 
 @dataclass(frozen=True)

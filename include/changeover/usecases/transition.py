@@ -20,6 +20,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
+from changeover.usecases.window_gate import missed_start
 
 
 def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()) -> Answer:
@@ -29,6 +30,7 @@ def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] 
     results.append(_check("request-valid", "; ".join(request_faults)))
     hosts, faults = resolve_hosts(upgrade, tools.cmdb)
     results.append(_check("hosts-on-record", "; ".join(faults)))
+    results.append(_check("starts-in-time", missed_start(upgrade, tools)))
     gate = GateResult(
         "entry",
         "",
