@@ -9,6 +9,9 @@ from typing import Any
 
 from changeover.domain.check import Catalogue
 from changeover.domain.estate import Host
+from changeover.domain.finding import Finding
+from changeover.domain.path import Product, product_of
+from changeover.domain.path_findings import release_findings
 from changeover.domain.plan import Environment, Mode, Plan
 from changeover.domain.record import Mark, MarkKind, Run
 from changeover.domain.release import ReleaseRecord
@@ -51,6 +54,19 @@ class Upgrade:
     run: Run
     plan: Plan
     release: ReleaseRecord
+    product: Product | None = None
+    """Every release record of the product; the one above alone when None."""
+
+    def release_findings(self) -> tuple[Finding, ...]:
+        """What the records say of the way from the plan's version to the wanted one."""
+        plan = self.plan
+        return release_findings(
+            self.release,
+            self.product or product_of(self.release),
+            from_version=plan.from_version,
+            to_version=plan.to_version,
+            downgrade=plan.downgrade is not None,
+        )
 
     @property
     def mode(self) -> Mode:
