@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changeover.domain.path import Answer, Product, UpgradePath, between_faults, plan_path, product_of
+from changeover.domain.path import Answer, Product, UpgradePath, along, between_faults, plan_path, product_of
 from changeover.domain.path_findings import path_told, release_findings
 from changeover.domain.release import ReleaseRecord
 
@@ -262,6 +262,19 @@ def test_what_does_not_fit_between_records_is_told() -> None:
     assert [misfit.message for misfit in between_faults(twice)] == ["2.0 is described by app/2 too"]
     mixed = (record("2", "==1"), record("3", "==2").model_copy(update={"version_scheme": "numeric"}))
     assert [misfit.release for misfit in between_faults(mixed)] == ["2", "3"]
+
+
+def test_a_plan_for_another_version_than_its_record_describes_is_told_once() -> None:
+    wanted = record("3", ">=1,<3")
+    found = release_findings(wanted, product_of(wanted), from_version="1", to_version="3.1")
+    assert [finding.key for finding in found] == ["release-target"]
+
+
+def test_the_wanted_record_along_the_way_brings_what_the_releases_between_bring() -> None:
+    first, last = record("2", "==1", manual_steps=[step("two")]), record("3", ">=1,<3", manual_steps=[step("three")])
+    whole = along(last, path(product(first, last), "1", "3"))
+    assert [found.id for found in whole.manual_steps] == ["two", "three"]
+    assert along(last, path(product(last), "9", "3")) == last
 
 
 # ---- properties, over small graphs, against every way there is

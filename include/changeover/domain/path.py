@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -131,6 +131,10 @@ def between_faults(records: Sequence[ReleaseRecord]) -> tuple[Misfit, ...]:
         text = f"the records of one product use one scheme, not {' and '.join(schemes)}"
         return tuple(Misfit(record.release, ("version_scheme",), text) for record in records)
     known = {record.release: record for record in records}
+    try:
+        in_order(records)
+    except VersionError as exc:
+        return tuple(Misfit(record.release, ("version",), str(exc)) for record in records)
     return tuple(
         misfit
         for number, record in enumerate(records)
@@ -174,8 +178,15 @@ def plan_path(product: Product, *, from_version: str, to_version: str, downgrade
     try:
         parse(from_version, scheme)
         parse(to_version, scheme)
-    except VersionError as exc:
+        return _plan(replace(product, records=records), from_version, to_version, said, downgrade=downgrade)
+    except VersionError as exc:  # a version that is none, or two of which the scheme knows no order
         return said(Answer.VERSION, str(exc))
+
+
+def _plan(
+    product: Product, from_version: str, to_version: str, said: Callable[..., UpgradePath], *, downgrade: bool
+) -> UpgradePath:
+    records, scheme = product.records, product.records[0].version_scheme
     if same(from_version, to_version, scheme):
         return said(Answer.NO_OP, no_op_text(to_version))
     target = next((record for record in records if same(record.version, to_version, scheme)), None)
@@ -183,10 +194,19 @@ def plan_path(product: Product, *, from_version: str, to_version: str, downgrade
         known = ", ".join(record.version for record in in_order(records))
         return said(Answer.TARGET, f"no release record of {product.name} describes {to_version}; described: {known}")
     if older(to_version, from_version, scheme):
-        return _down(product, records, target, from_version, named=downgrade)
+        return _down(product, target, from_version, named=downgrade)
     if target.recall is not None and target.recalled:
         return said(Answer.RECALLED, recall_text(target, target.recall))
-    return _Search(product, records, target, from_version).path()
+    return _Search(product, target, from_version).path()
+
+
+def along(record: ReleaseRecord, path: UpgradePath) -> ReleaseRecord:
+    """The wanted release's record with what every release between brings: what really comes with this upgrade."""
+    if not path.legs or path.legs[-1].record.release != record.release:
+        return record
+    crossed = [each for leg in path.legs for each in leg.crossed]
+    parts = ("manual_steps", "changed", "terms", "irreversible")
+    return record.model_copy(update={part: tuple(x for each in crossed for x in getattr(each, part)) for part in parts})
 
 
 def in_order(records: Iterable[ReleaseRecord]) -> tuple[ReleaseRecord, ...]:
@@ -202,11 +222,9 @@ def same_version(a: ReleaseRecord, b: ReleaseRecord) -> bool:
     return same(a.version, b.version, a.version_scheme)
 
 
-def _down(
-    product: Product, records: Sequence[ReleaseRecord], target: ReleaseRecord, from_version: str, *, named: bool
-) -> UpgradePath:
+def _down(product: Product, target: ReleaseRecord, from_version: str, *, named: bool) -> UpgradePath:
     """A downgrade is one hop that the vendor offers from the installed release, or it is not done."""
-    to_version = target.version
+    records, to_version = product.records, target.version
     refused = UpgradePath(product.name, from_version, to_version, Answer.DOWNGRADE, faults=product.faults)
     if not named:
         return _because(refused, downgrade_text(from_version, to_version))
@@ -245,10 +263,9 @@ State = tuple[int, frozenset[int]]
 class _Search:
     """Backwards from the wanted release, so that the stops it demands are known before they are reached."""
 
-    def __init__(
-        self, product: Product, records: Sequence[ReleaseRecord], target: ReleaseRecord, from_version: str
-    ) -> None:
-        self.product, self.records, self.target, self.installed = product, records, target, from_version
+    def __init__(self, product: Product, target: ReleaseRecord, from_version: str) -> None:
+        self.product, self.target, self.installed = product, target, from_version
+        self.records = records = product.records
         scheme = target.version_scheme
         newer = [record for record in in_order(records) if older(from_version, record.version, scheme)]
         self.span = tuple(record for record in newer if not older(target.version, record.version, scheme))
@@ -357,7 +374,7 @@ class _Search:
 
     def _reaches(self, record: ReleaseRecord) -> bool:
         """Whether there is a way from that release, recalled or not: it may be what somebody runs."""
-        return _Search(self.product, self.records, self.target, record.version).shortest() is not None
+        return _Search(self.product, self.target, record.version).shortest() is not None
 
 
 def _back(came: dict[State, State | None], state: State) -> Iterator[int]:

@@ -99,6 +99,6 @@ def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
     for record in leg.crossed:
         for terms in record.terms:
             yield Finding(f"release-{terms.kind}", f"{path.product} {record.release}", terms.what, Severity.ADVISORY)
-        for thing_done in record.irreversible:
-            text = f"{thing_done.what}; the way back: {thing_done.way_back}"
-            yield Finding("release-irreversible", f"{path.product} {record.release}", text, Severity.ADVISORY)
+    for what, way_back in dict.fromkeys((one.what, one.way_back) for each in leg.crossed for one in each.irreversible):
+        text = f"{what}; the way back: {way_back}"
+        yield Finding("release-irreversible", subject, text, Severity.ADVISORY)
