@@ -235,7 +235,7 @@ def test_each_leg_has_its_restore_point_and_its_gate() -> None:
     waits = [{"what": "the migrations in the background have ended", "source": "notes"}]
     known = product(record("2", "==1", before_leaving=waits), record("3", "==2", before_leaving=waits))
     first, last = path(known, "1", "3").legs
-    assert first.restore_point == "restore point of 1, proven readable before anything changes"
+    assert first.restore_point == "of 1, proven readable before anything changes"
     assert first.gate == "2 accepted on every host; the migrations in the background have ended"
     assert last.gate == "3 accepted on every host"
 

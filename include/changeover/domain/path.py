@@ -83,7 +83,7 @@ class Leg:
 
     @property
     def restore_point(self) -> str:
-        return f"restore point of {self.from_version}, proven readable before anything changes"
+        return f"of {self.from_version}, proven readable before anything changes"
 
     @property
     def gate(self) -> str:

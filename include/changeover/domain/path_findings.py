@@ -90,7 +90,7 @@ def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
         text = f"the vendor asks for {len(leg.manual_steps)} manual steps: {titles}"
         yield Finding("release-manual-steps", subject, text, Severity.ADVISORY)
     for thing in leg.changed:
-        text = f"{thing.was or 'present'} becomes {thing.becomes or 'gone'}"
+        text = f"{thing.was} becomes {thing.becomes or 'gone'}" if thing.was else f"now {thing.becomes or 'gone'}"
         yield Finding(f"release-changed-{thing.kind}", thing.what, text, Severity.ADVISORY)
     for defect in leg.defects:
         fixed = f"fixed in {', '.join(defect.fixed_in)}" if defect.fixed_in else "no fix is known"

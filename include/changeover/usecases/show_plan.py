@@ -178,10 +178,8 @@ def share_text(leg: Leg) -> str:
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
-    return Branch(
-        f"changed {kind}",
-        f"{what}: {was} → {becomes or 'gone'}" if was or becomes else what,
-    )
+    how = f"{was} → {becomes or 'gone'}" if was else becomes
+    return Branch(f"changed {kind}", f"{what}: {how}" if how else what)
 
 
 def _client_analysis(plan: Plan) -> Branch:
