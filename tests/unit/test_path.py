@@ -132,7 +132,7 @@ def test_a_recalled_release_is_never_the_wanted_one_until_who_may_lifts_it() -> 
     lifted = record("2", "==1", recall={**RECALL, "lifted": LIFTED})
     assert stops(path(product(lifted), "1", "2")) == ["2"]
     keys = {f.key: f.inhibits for f in release_findings(lifted, product(lifted), from_version="1", to_version="2")}
-    assert keys == {"release-recall-lifted": False}
+    assert keys == {"release-recall-lifted": False, "release-leg": False}
 
 
 def test_a_recall_cannot_be_lifted_by_somebody_else() -> None:
@@ -182,7 +182,8 @@ def test_a_record_that_cannot_be_read_inhibits_though_there_is_a_path() -> None:
 
 
 def test_several_legs_inhibit_and_list_the_plans_to_write() -> None:
-    (finding,) = path_told(path(LINE, "1", "5"))
+    (finding, *legs) = path_told(path(LINE, "1", "5"))
+    assert [(leg.key, leg.subject) for leg in legs] == [("release-leg", "app 1 -> 3"), ("release-leg", "app 3 -> 5")]
     assert finding.key == "release-legs"
     assert finding.inhibits
     assert finding.summary == (
@@ -245,7 +246,7 @@ def test_a_known_defect_of_the_wanted_version_is_told_and_one_that_was_fixed_is_
     known = product(record("2", "==1"), record("3", ">=1,<3", known_defects=[defect | {"severity": "inhibitor"}]))
     assert [d.id for leg in path(known, "1", "2").legs for d in leg.defects] == ["CVE-1"]
     assert [f.key for f in path_told(path(known, "1", "2")) if f.inhibits] == ["release-defect"]
-    assert path_told(path(known, "1", "3")) == ()
+    assert [finding.key for finding in path_told(path(known, "1", "3"))] == ["release-leg"]
 
 
 def test_what_does_not_fit_between_records_is_told() -> None:

@@ -138,5 +138,5 @@ def test_the_vendors_steps_by_hand_are_shown(content: Settings) -> None:
     assert find(leg, "by hand, after").detail == "Rebuild the search index (1.10)"
     assert find(leg, "gate").detail == "1.10 accepted on every host"
     assert find(leg, "share of the window").detail == (
-        "100%; no record says how long it takes, the rehearsal measures it"
+        "100%; no record says how long it takes; the rehearsal measures it anew"
     )

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from changeover.adapters.document_files import unusable
 from changeover.domain.fault import Reading
 
 Found = TypeVar("Found")
-Found_co = TypeVar("Found_co", covariant=True)
-
-
-class Read(Protocol[Found_co]):
-    def __call__(self, path: Path, *, root: Path | None = None) -> Reading[Found_co]: ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,8 @@ class Kind(Generic[Found]):
     what: str
     form: str
     home: Path
-    read: Read[Found]
+    read: Callable[..., Reading[Found]]
+    """With `root`, the directory that a symbolic link may not leave."""
 
     def find(self, paths: Iterable[Path]) -> tuple[Reading[Found], ...]:
         """Read every file named, and every one below every directory named; a path that yields none is a fault."""

@@ -22,6 +22,7 @@ from changeover.domain.release import (
     unsupported_text,
 )
 from changeover.domain.version import VersionError, older, parse, same
+from changeover.domain.window import duration_text
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ class Leg:
     def estimate(self) -> timedelta | None:
         """The hop and the way back from it: a step begins only while there is time for both."""
         return sum((estimate.takes for estimate in self.record.estimates), timedelta()) or None
+
+    @property
+    def share_text(self) -> str:
+        """The part of the window, and what is known of the time."""
+        share = "not known" if self.share is None else f"{self.share:.0%}"
+        if self.estimate is None:
+            return f"{share}; no record says how long it takes"
+        return f"{share}; {duration_text(self.estimate)} with the way back, by the record"
 
     @property
     def restore_point(self) -> str:

@@ -85,6 +85,8 @@ def _several_legs(path: UpgradePath, subject: str) -> Finding:
 
 def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
     subject = f"{path.product} {leg.from_version} -> {leg.to_version}"
+    told = f"restore point {leg.restore_point}; gate: {leg.gate}; share of the window: {leg.share_text}"
+    yield Finding("release-leg", subject, f"leg {leg.number} of {len(path.legs)}: {told}", Severity.ADVISORY)
     if leg.manual_steps:
         titles = "; ".join(step.title for step in leg.manual_steps)
         text = f"the vendor asks for {len(leg.manual_steps)} manual steps: {titles}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from changeover.domain.version import VersionError, parse, within
+from changeover.domain.version import SCHEMES, VersionError, parse, within
 
 
 def unreadable(text: str, scheme: str = "pep440", *, probe: str = "0") -> str:
@@ -22,20 +22,26 @@ def record_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
 
     Takes the document as it was read, right or wrong in its parts, so that these faults are told together with others.
     """
-    scheme, version = document.get("version_scheme"), document.get("version")
-    if not isinstance(scheme, str) or not isinstance(version, str):
-        return ()
-    try:
-        parse(version, scheme)
-    except VersionError as exc:
-        return (f"version: {exc}",)
     return (
-        *_range_faults(document, version, scheme),
-        *_defect_faults(document, scheme),
+        *_version_faults(document),
         *_named_twice(document, "manual_steps", "id"),
         *_named_twice(document, "known_defects", "id"),
         *_self_faults(document),
     )
+
+
+def _version_faults(document: Mapping[str, Any]) -> Iterator[str]:
+    """Told only where version and scheme themselves can be read."""
+    scheme, version = document.get("version_scheme"), document.get("version")
+    if scheme not in SCHEMES or not isinstance(version, str):
+        return
+    try:
+        parse(version, scheme)
+    except VersionError as exc:
+        yield f"version: {exc}"
+        return
+    yield from _range_faults(document, version, scheme)
+    yield from _defect_faults(document, scheme)
 
 
 def _list(found: Any) -> list[Any]:

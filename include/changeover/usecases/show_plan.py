@@ -161,20 +161,12 @@ def _leg(leg: Leg, count: int) -> Branch:
         (
             Branch("restore point", leg.restore_point),
             Branch("gate", leg.gate),
-            Branch("share of the window", share_text(leg)),
+            Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
             *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in leg.manual_steps),
             *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in leg.changed),
             *(Branch(f"defect {defect.id}", defect.title) for defect in leg.defects),
         ),
     )
-
-
-def share_text(leg: Leg) -> str:
-    """The part of the window, and what is known of the time."""
-    share = "not known" if leg.share is None else f"{leg.share:.0%}"
-    if leg.estimate is None:
-        return f"{share}; no record says how long it takes, the rehearsal measures it"
-    return f"{share}; {duration_text(leg.estimate)} with the way back, by the record; the rehearsal measures it anew"
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
