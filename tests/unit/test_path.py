@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changeover.domain.path import Answer, Product, UpgradePath, along, between_faults, plan_path, product_of
@@ -71,6 +71,11 @@ def test_the_fewest_supported_hops_are_found_and_the_blocked_one_is_explained() 
     found = path(LINE, "1", "5")
     assert stops(found) == ["3", "5"]
     assert found.detours == ("the vendor supports coming from >=3,<5, not from 1",)
+
+
+def test_a_far_hop_is_not_taken_where_a_near_one_makes_the_way_shorter() -> None:
+    known = product(record("2", "==1"), record("3", "==2"), record("7", "==1"), record("8", "==3", "==7"))
+    assert stops(path(known, "1", "8")) == ["7", "8"]
 
 
 def test_of_equal_ways_the_one_with_the_newest_stops_is_taken() -> None:
@@ -326,6 +331,7 @@ def shortest_by_force(known: tuple[ReleaseRecord, ...], start: int, end: int) ->
     )
 
 
+@settings(max_examples=400, deadline=None)
 @given(known=graphs(), start=st.integers(1, 4))
 def test_a_path_is_supported_makes_every_stop_and_has_no_shorter_one(
     known: tuple[ReleaseRecord, ...], start: int
