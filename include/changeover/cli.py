@@ -26,11 +26,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
+release_app = typer.Typer(help="Check release records, and find the way between releases.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
 window_app = typer.Typer(help="Maintenance windows and freezes, in local time and UTC.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
 app.add_typer(window_app, name="window")
+app.add_typer(release_app, name="release")
 app.add_typer(lab_app, name="lab")
 app.add_typer(version_app, name="version")
 
@@ -200,6 +202,54 @@ def plan_schema(
 ) -> None:
     """Print the JSON schema of plans."""
     from changeover.cli_plan import schema
+
+    raise typer.Exit(schema(reference=reference, write=write))
+
+
+@release_app.command("check")
+def release_check(
+    path: Annotated[list[Path], typer.Argument(help="Release records, or directories of them.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check release records: every fault at once.
+
+    Each with its file, line and path. Exit code 1 when there is one.
+    """
+    from changeover.cli_release import check
+
+    raise typer.Exit(check(path, as_json=as_json))
+
+
+@release_app.command("path")
+def release_path(
+    product: Annotated[str, typer.Argument(help="Product, a directory of include/releases.")],
+    from_version: Annotated[str, typer.Argument(metavar="FROM", help="Exact version that runs.")],
+    to: Annotated[str, typer.Argument(metavar="TO", help="Exact version that is wanted, or the release's name.")],
+    *,
+    downgrade: Annotated[bool, typer.Option("--downgrade", help="An older version is wanted on purpose.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the way the vendor supports from one version to another, leg by leg.
+
+    With every mandatory stop, or why there is no way. Exit code 1 when there is none, or a record cannot be read.
+    """
+    from changeover.cli_release import path
+
+    raise typer.Exit(path(product, from_version, to, downgrade=downgrade, as_json=as_json))
+
+
+@release_app.command("schema")
+def release_schema(
+    *,
+    reference: Annotated[bool, typer.Option("--reference", help="The page for people instead.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Bring release.schema.json and docs/release-records.md up to date."),
+    ] = False,
+) -> None:
+    """Print the JSON schema of release records."""
+    from changeover.cli_release import schema
 
     raise typer.Exit(schema(reference=reference, write=write))
 

@@ -71,7 +71,8 @@ def show(path: Path) -> int:
         return 1
     plan = reading.document
     release, role = shelf.release(plan.release), shelf.role(plan.application)
-    around = gather(plan, release=release, role=role, cmdb=_cmdb(settings))
+    product = shelf.product(plan.release.partition("/")[0])
+    around = gather(plan, release=release, role=role, cmdb=_cmdb(settings), product=product)
     tree = show_plan(plan, reading.digest, around)
     _print_tree(tree)
     return 0

@@ -119,12 +119,20 @@ def test_a_range_that_is_none_is_told(content: Settings) -> None:
     assert fault.startswith("8: release: releases/app/1.10.yaml:7: supported_from.0: not a version range: ")
 
 
+DOWNGRADE = (
+    "7: to_version: 1.10 is older than 1.11: a downgrade is never an upgrade; "
+    "Say under `downgrade` in the plan why it is wanted, if the vendor supports it."
+)
+FAR = (
+    "6: from_version: the vendor supports coming from >=1.8,<1.10, not from 1.2; "
+    "Bring the installation to one of these versions first."
+)
 VERSIONS = {
-    "downgrade": ('"1.9"', '"1.11"', "7: to_version: 1.10 is older than 1.11: a downgrade is never an upgrade"),
+    "downgrade": ('"1.9"', '"1.11"', DOWNGRADE),
     "far-away": (
         '"1.9"',
         '"1.2"',
-        "6: from_version: the vendor supports coming from >=1.8,<1.10, not from 1.2; Plan the stops on the way.",
+        FAR,
     ),
     "other-target": (
         '"1.10"\nrel',

@@ -133,4 +133,10 @@ def test_a_missing_role_is_told_once(content: Settings) -> None:
 
 
 def test_the_vendors_steps_by_hand_are_shown(content: Settings) -> None:
-    assert find(shown(content, cmdb()), SUB_PROCESSES[2], "by hand, after").detail == "Rebuild the search index (1.10)"
+    leg = find(shown(content, cmdb()), SUB_PROCESSES[2], "leg 1 of 1")
+    assert leg.detail == "1.9 → 1.10 (app/1.10)"
+    assert find(leg, "by hand, after").detail == "Rebuild the search index (1.10)"
+    assert find(leg, "gate").detail == "1.10 accepted on every host"
+    assert find(leg, "share of the window").detail == (
+        "100%; no record says how long it takes; the rehearsal measures it anew"
+    )

@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from changeover.domain.finding import Finding, Severity
+from changeover.domain.path import product_of
+from changeover.domain.path_findings import release_findings
 from changeover.domain.release import ReleaseRecord, Requirements, path_findings
 from tests.support.world import release
 
@@ -54,9 +56,9 @@ def test_manual_steps_and_changes_are_told_and_do_not_inhibit() -> None:
             "changed": [{"kind": "endpoint", "what": "rpc", "from": "/", "to": "/rpc/", "source": "notes"}],
         }
     )
-    findings = found(record)
-    assert [finding.severity for finding in findings] == [Severity.ADVISORY] * 2
-    assert [finding.summary for finding in findings] == [
+    findings = release_findings(record, product_of(record), from_version="2.0.0", to_version="2.6.0")
+    assert [finding.severity for finding in findings] == [Severity.ADVISORY] * 3
+    assert [finding.summary for finding in findings[1:]] == [
         "the vendor asks for 1 manual steps: Rename",
         "/ becomes /rpc/",
     ]

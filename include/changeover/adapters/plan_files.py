@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from changeover.adapters.document_files import (
@@ -15,6 +14,7 @@ from changeover.adapters.document_files import (
     stay_inside,
     unusable,
 )
+from changeover.adapters.document_search import Kind
 from changeover.adapters.schema_faults import add_faults, validate
 from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Fault, Reading
@@ -61,43 +61,7 @@ def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ..
 
     `plans` is where the product keeps its plans: there, a plan lies exactly at `<client>/<upgrade>.yaml`.
     """
-    readings: dict[Path, Reading[Plan]] = {}
-    for path in paths:
-        for reading in _walk(path, plans) if path.is_dir() else (_read_at_home(path, plans),):
-            readings.setdefault(_placed(Path(reading.file)), reading)
-    return tuple(readings.values())
-
-
-def _walk(directory: Path, plans: Path) -> Iterator[Reading[Plan]]:
-    found = False
-    for folder, below, files in os.walk(directory):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if name.startswith("."):
-                continue
-            if path.suffix in (".yml", ".YAML", ".YML"):
-                found = True
-                yield unusable(path, "is not read as a plan; name it <upgrade>.yaml")
-            elif path.suffix == ".yaml":
-                found = True
-                yield _read_at_home(path, plans, walked=directory)
-    if not found:
-        yield unusable(directory, "holds no plan (<client>/<upgrade>.yaml)")
-
-
-def _placed(path: Path) -> Path:
-    """Absolute and without `..`, yet not followed: a symbolic link stands where it stands."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 -- Path.resolve() follows links
-
-
-def _read_at_home(path: Path, plans: Path, *, walked: Path | None = None) -> Reading[Plan]:
-    place = _placed(path)
-    if not place.is_relative_to(plans):
-        return read_plan(path, root=walked)
-    if len(place.relative_to(plans).parts) != 2:
-        return unusable(path, f"lies in the wrong place; a plan is {plans}/<client>/<upgrade>.yaml")
-    return read_plan(path, root=plans)
+    return Kind("plan", "<client>/<upgrade>.yaml", plans, read_plan).find(paths)
 
 
 def _parse(raw: bytes, name: str) -> tuple[Plan | None, YamlText]:

@@ -25,6 +25,8 @@ _PATTERNS = {
         "is not an exact version: it begins with a digit and has no spaces, such as '7.0.59' (not 'latest', not 'v7.0')"
     ),
     r"^[^\n\r]*$": "has more than one line",
+    r"^[0-9A-Za-z.]+$": "is not the name of a release: letters, digits and '.'",
+    r"^[0-9a-f]{64}$": "is not a sha256: 64 digits of 0-9 and a-f",
     r"^[a-z0-9-]+/[0-9A-Za-z.]+$": "is not a release record '<product>/<release>' such as 'tryton/8.0'",
 }
 _PATH_PREFIX = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_-]+)*): (.*)", re.DOTALL)

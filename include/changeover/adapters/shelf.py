@@ -8,10 +8,11 @@ from pathlib import Path
 
 from changeover.adapters.freeze_files import read_freezes
 from changeover.adapters.plan_files import find_plans
-from changeover.adapters.release_files import read_release
+from changeover.adapters.release_files import find_releases, read_product, read_release
 from changeover.adapters.role_files import read_role
 from changeover.domain.fault import Reading
 from changeover.domain.freeze import FreezeCalendar
+from changeover.domain.path import Product
 from changeover.domain.plan import Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
@@ -20,7 +21,7 @@ from changeover.settings import Settings
 
 @dataclass(frozen=True)
 class DiskShelf:
-    """Implements `usecases.check_plans.Shelf` over the directories of `Settings`."""
+    """Implements the shelves that use cases ask for over the directories of `Settings`."""
 
     settings: Settings
 
@@ -29,6 +30,12 @@ class DiskShelf:
 
     def release(self, name: str) -> Reading[ReleaseRecord]:
         return read_release(name, releases=self.settings.releases)
+
+    def releases(self, paths: Sequence[Path]) -> tuple[Reading[ReleaseRecord], ...]:
+        return find_releases(paths, releases=self.settings.releases)
+
+    def product(self, name: str) -> Product:
+        return read_product(name, releases=self.settings.releases)
 
     def role(self, application: str) -> Reading[RoleOffer]:
         return read_role(application, roles=self.settings.playbooks / "roles")

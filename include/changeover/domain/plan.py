@@ -177,6 +177,9 @@ class Plan(Document):
     """Exact version that is to run, in quotes."""
     release: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[0-9A-Za-z.]+$")]
     """Release record: `<product>/<release>` under include/releases."""
+    downgrade: Line | None = None
+    """Why an older version is wanted on purpose. A plan to an older version is refused without it; with it the vendor
+    has to support going back all the same."""
     trigger: Trigger
     """Why the upgrade is done."""
     statement_of_work: StatementOfWork

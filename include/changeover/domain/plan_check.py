@@ -9,8 +9,10 @@ from difflib import get_close_matches
 
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
+from changeover.domain.path import Product, product_of
+from changeover.domain.path_findings import release_findings
 from changeover.domain.plan import Environment, Plan
-from changeover.domain.release import ReleaseRecord, path_findings
+from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import ESSENTIAL, RoleOffer
 from changeover.domain.window_check import window_faults, window_notes
 
@@ -28,6 +30,8 @@ class Library:
     acceptance_tests: tuple[str, ...]
     expectation_suites: tuple[str, ...]
     freezes: Freezes = ()
+    product: Product | None = None
+    """Every release record of the product; the plan's own one alone when None."""
 
 
 def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
@@ -42,7 +46,7 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
 def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
     """Those of them that do not depend on the day: with one of these a plan is not even presented."""
     return (
-        *(_release_faults(plan, library.release) if library.release else ()),
+        *(_release_faults(plan, library.release, library.product) if library.release else ()),
         *(_role_faults(plan, library.role) if library.role else ()),
         *_not_applicable_faults(plan),
         *_suite_faults(plan, library),
@@ -54,12 +58,29 @@ def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ..
     return tuple(window_notes(plan, library.freezes, now=now))
 
 
-def _release_faults(plan: Plan, record: ReleaseRecord) -> Iterator[Told]:
-    keys = {"release-path": "from_version", "release-version": "from_version"}
-    for finding in path_findings(record, from_version=plan.from_version, to_version=plan.to_version):
+_AT = {
+    "release-path": "from_version",
+    "release-version": "from_version",
+    "release-legs": "from_version",
+    "release-record-unreadable": "release",
+    "release-recalled": "release",
+    "release-defect": "release",
+}
+"""Finding → the plan's key at whose line it is told."""
+
+
+def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) -> Iterator[Told]:
+    found = release_findings(
+        record,
+        product or product_of(record),
+        from_version=plan.from_version,
+        to_version=plan.to_version,
+        downgrade=plan.downgrade is not None,
+    )
+    for finding in found:
         if finding.inhibits:
             hint = f"; {finding.remediation}" if finding.remediation else ""
-            yield (keys.get(finding.key, "to_version"),), f"{finding.summary}{hint}"
+            yield (_AT.get(finding.key, "to_version"),), f"{finding.summary}{hint}"
 
 
 def _role_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:

@@ -123,7 +123,8 @@ def path_supported(q: HostQuestion) -> Said:
     """From the version found on this host, not from the one that was planned."""
     if q.version is None:
         return no("the running version could not be read")
-    found = path_findings(q.release, from_version=q.version, to_version=q.plan.to_version)
+    wanted, named = q.plan.to_version, q.plan.downgrade is not None
+    found = path_findings(q.release, from_version=q.version, to_version=wanted, downgrade=named)
     faults = [finding.summary for finding in found if finding.inhibits]
     return no("; ".join(faults)) if faults else yes(f"the vendor supports {q.version} to {q.plan.to_version}")
 

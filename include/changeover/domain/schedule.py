@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 
 from changeover.domain.blueprint import SubProcess
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.runsheet import Durations
-from changeover.domain.window import DatedWindow, may_start
+from changeover.domain.window import AnyTime, DatedWindow, Occurrence, RecurringWindow
+from changeover.domain.window_start import Agreed, may_start, openings
+from changeover.domain.zones import zone
 
 READINESS = timedelta(minutes=10)
 SETTLING = timedelta(minutes=5)
@@ -63,6 +65,8 @@ class LaneTimes:
     environment: Environment
     durations: Durations
     steps: tuple[Step, ...]
+    night: Occurrence | None = None
+    """The window's night that is laid out; None where any time will do."""
 
     @property
     def length(self) -> timedelta:
@@ -70,24 +74,20 @@ class LaneTimes:
 
     @property
     def opens(self) -> datetime | None:
-        return self._instants()[0]
+        return self.night.opens if self.night else None
 
     @property
     def closes(self) -> datetime | None:
-        return self._instants()[1]
-
-    def _instants(self) -> tuple[datetime | None, datetime | None]:
-        window = self.environment.window
-        return window.instants() if isinstance(window, DatedWindow) else (None, None)
+        return self.night.closes if self.night else None
 
     @property
     def latest_start(self) -> datetime | None:
         """Of the change: it, its acceptance and the back-out still fit into the window, as the lane's own gate asks."""
-        window = self.environment.window
-        if not isinstance(window, DatedWindow):
+        if self.night is None:
             return None
         needs = self.durations.implement + self.durations.acceptance + self.durations.back_out
-        return may_start(window, at=window.instants()[0], needs=needs).latest_safe_start
+        window, opens = self.environment.window, self.night.opens
+        return may_start(Agreed(window), at=opens, needs=needs, meant_since=opens).latest_safe_start
 
     @property
     def no_return(self) -> datetime | None:
@@ -128,7 +128,8 @@ def lane_times(environment: Environment, durations: Durations) -> LaneTimes:
     for name, lasts in lengths:
         steps.append(Step(name, at, lasts))
         at += lasts
-    return LaneTimes(environment, durations, tuple(steps))
+    window = environment.window
+    return LaneTimes(environment, durations, tuple(steps), window.night if isinstance(window, DatedWindow) else None)
 
 
 def schedule(
@@ -150,8 +151,10 @@ def schedule(
         day = _after(last, 1)
     notes = [] if first >= earliest else [f"begins on {first}, which is before {earliest}, the first day it can"]
     ends = phases[-1].last
-    for times in lanes:
-        opens, closes = _days(times.environment, _after(ends, 1))
+    laid_out = []
+    for times in (_on_a_night(times, after=ends) for times in lanes):
+        laid_out.append(times)
+        opens, closes = _days(times, _after(ends, 1))
         if opens <= ends:
             notes.append(f"{times.environment.name}: its window opens on {opens}, and what comes before ends on {ends}")
         phases += [
@@ -160,11 +163,11 @@ def schedule(
         ends = closes
     notes += [
         f"{times.environment.name}: the window is too short for the change and its way back"
-        for times in lanes
+        for times in laid_out
         if not times.fits
     ]
     phases += _after_the_lanes(plan, processes, ends)
-    return Schedule(tuple(phases), tuple(lanes), tuple(notes))
+    return Schedule(tuple(phases), tuple(laid_out), tuple(notes))
 
 
 def _after_the_lanes(plan: Plan, processes: Sequence[SubProcess], ends: date) -> list[Phase]:
@@ -175,9 +178,20 @@ def _after_the_lanes(plan: Plan, processes: Sequence[SubProcess], ends: date) ->
     return [Phase(support, "", ends + _DAY, watched), Phase(closeout, "", closes, _after(closes, closeout.days - 1))]
 
 
-def _days(environment: Environment, otherwise: date) -> tuple[date, date]:
-    window = environment.window
-    return window.local_days() if isinstance(window, DatedWindow) else (otherwise, otherwise)
+def _on_a_night(times: LaneTimes, *, after: date) -> LaneTimes:
+    """Of a window that recurs, the first night after the work before it; freezes are for the planner to know."""
+    window = times.environment.window
+    if not isinstance(window, RecurringWindow):
+        return times
+    ready = datetime.combine(after + _DAY, time(), UTC)
+    return replace(times, night=next((n for n in openings(window, closing_after=ready) if n.day > after), None))
+
+
+def _days(times: LaneTimes, otherwise: date) -> tuple[date, date]:
+    window = times.environment.window
+    if times.night is None or isinstance(window, AnyTime):
+        return otherwise, otherwise
+    return times.night.day, times.night.closes.astimezone(zone(window.zone)).date()
 
 
 def _backward(plan: Plan, before: Sequence[SubProcess]) -> date | None:

@@ -96,7 +96,7 @@ def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
 
 
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
-    from changeover.adapters.release_files import load_release
+    from changeover.adapters.release_files import load_release, read_product
 
     if run.plan_digest != pinned.digest:
         raise LedgerError(
@@ -104,11 +104,9 @@ def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
             where=run.key,
             then="start a new run for the new plan text; a run keeps the text it began with",
         )
-    return Upgrade(
-        run,
-        pinned.plan,
-        load_release(pinned.plan.release, releases=tools.settings.releases),
-    )
+    releases = tools.settings.releases
+    record = load_release(pinned.plan.release, releases=releases)
+    return Upgrade(run, pinned.plan, record, read_product(record.product, releases=releases))
 
 
 class ConnectionVault:

@@ -9,7 +9,6 @@ from changeover.domain.discovery import discovery_findings
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
-from changeover.domain.release import path_findings
 from changeover.usecases.evidence import keep_text
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
@@ -27,8 +26,7 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
     """The vendor's path from here to there, and everything the release changes, as findings."""
     if upgrade.mode is Mode.BACK_OUT:
         return not_applicable("a back-out goes to the release that was there before")
-    plan = upgrade.plan
-    findings = path_findings(upgrade.release, from_version=plan.from_version, to_version=plan.to_version)
+    findings = upgrade.release_findings()
     result = CheckResult(
         "release-record-read",
         "",

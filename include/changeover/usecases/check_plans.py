@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from changeover.domain.fault import Fault, Reading, dotted
 from changeover.domain.freeze import FreezeCalendar
+from changeover.domain.path import Product
 from changeover.domain.plan import Plan
 from changeover.domain.plan_check import Library, Told, plan_faults, plan_notes
 from changeover.domain.plan_check import content_faults as carried
@@ -24,6 +25,7 @@ class Shelf(Protocol):
         """Every file named, and every plan below every directory named."""
 
     def release(self, name: str) -> Reading[ReleaseRecord]: ...
+    def product(self, name: str) -> Product: ...
     def role(self, application: str) -> Reading[RoleOffer]: ...
     def freezes(self, client: str) -> Reading[FreezeCalendar]:
         """An empty calendar for a client that has none."""
@@ -108,7 +110,8 @@ def content_faults(plan: Plan, shelf: Shelf) -> tuple[str, ...]:
 def _library(plan: Plan, shelf: Shelf) -> tuple[Library, Reading[ReleaseRecord], Reading[RoleOffer]]:
     release, role = shelf.release(plan.release), shelf.role(plan.application)
     tests, suites = shelf.acceptance_tests(plan.application), shelf.expectation_suites(plan.application)
-    return Library(release.document, role.document, tests, suites), release, role
+    product = shelf.product(plan.release.partition("/")[0])
+    return Library(release.document, role.document, tests, suites, product=product), release, role
 
 
 def _in_plan(reading: Reading[Plan], told: Sequence[Told]) -> tuple[Fault, ...]:

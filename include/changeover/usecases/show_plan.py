@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
 from changeover.domain.lane import EntryPoint, RoleDescription
+from changeover.domain.path import Leg, Product, UpgradePath, plan_path, product_of
 from changeover.domain.plan import Approval, Environment, Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
@@ -40,6 +41,7 @@ class Surroundings:
 
     release: Reading[ReleaseRecord]
     role: Reading[RoleOffer]
+    product: Product | None
     estate: dict[str, EstateEnvironment | str | None]
 
 
@@ -49,6 +51,7 @@ def gather(
     release: Reading[ReleaseRecord],
     role: Reading[RoleOffer],
     cmdb: Cmdb | str,
+    product: Product | None = None,
 ) -> Surroundings:
     """Ask the CMDB for every environment. `cmdb` is the reason as text when there is none to ask."""
     estate: dict[str, EstateEnvironment | str | None] = {}
@@ -60,7 +63,9 @@ def gather(
             estate[environment.name] = cmdb.environment(plan.client, plan.application, environment.name)
         except CmdbError as exc:
             estate[environment.name] = str(exc)
-    return Surroundings(release, role, estate)
+    if product is None and release.document is not None:
+        product = product_of(release.document)
+    return Surroundings(release, role, product, estate)
 
 
 def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
@@ -77,7 +82,7 @@ def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
                 "roles are resolved, the kickoff note is written",
                 _participants(plan),
             ),
-            _release_analysis(around),
+            _release_analysis(plan, around),
             _client_analysis(plan),
             _baseline(plan, around, description),
             _planning(plan),
@@ -123,27 +128,49 @@ def _participants(plan: Plan) -> tuple[Branch, ...]:
     )
 
 
-def _release_analysis(around: Surroundings) -> Branch:
-    record = around.release.document
+def _release_analysis(plan: Plan, around: Surroundings) -> Branch:
+    record, product = around.release.document, around.product
     label = "3 Vendor Software Release Analysis"
-    if record is None:
+    if record is None or product is None:
         return Branch(label, "; ".join(fault.message for fault in around.release.faults))
+    named = plan.downgrade is not None
+    path = plan_path(product, from_version=plan.from_version, to_version=plan.to_version, downgrade=named)
     return Branch(
         label,
         f"{record.product} {record.version}, released {record.released}",
+        (Branch("supported from", " or ".join(record.supported_from)), *path_branches(path)),
+    )
+
+
+def path_branches(path: UpgradePath) -> tuple[Branch, ...]:
+    """The planner's answer: every leg with its restore point, gate and share, or why there is none."""
+    return (
+        *(Branch("no record", fault) for fault in path.faults),
+        *(Branch("no path" if path.answer != "no-op" else "nothing to do", reason) for reason in path.reasons),
+        *(Branch("not in one hop", reason) for reason in path.detours),
+        *(Branch("avoided", text) for text in path.recalled),
+        *(_leg(leg, len(path.legs)) for leg in path.legs),
+    )
+
+
+def _leg(leg: Leg, count: int) -> Branch:
+    return Branch(
+        f"leg {leg.number} of {count}",
+        f"{leg.from_version} → {leg.to_version} ({leg.release})",
         (
-            Branch("supported from", " or ".join(record.supported_from)),
-            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in record.manual_steps),
-            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in record.changed),
+            Branch("restore point", leg.restore_point),
+            Branch("gate", leg.gate),
+            Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
+            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in leg.manual_steps),
+            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in leg.changed),
+            *(Branch(f"defect {defect.id}", defect.title) for defect in leg.defects),
         ),
     )
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
-    return Branch(
-        f"changed {kind}",
-        f"{what}: {was} → {becomes or 'gone'}" if was or becomes else what,
-    )
+    how = f"{was} → {becomes or 'gone'}" if was else becomes
+    return Branch(f"changed {kind}", f"{what}: {how}" if how else what)
 
 
 def _client_analysis(plan: Plan) -> Branch:

@@ -9,6 +9,9 @@ from typing import Any
 
 from changeover.domain.check import Catalogue
 from changeover.domain.estate import Host
+from changeover.domain.finding import Finding
+from changeover.domain.path import Product, along, plan_path, product_of
+from changeover.domain.path_findings import release_findings
 from changeover.domain.plan import Environment, Mode, Plan
 from changeover.domain.record import Mark, MarkKind, Run
 from changeover.domain.release import ReleaseRecord
@@ -49,11 +52,35 @@ class Tools:
 
 @dataclass(frozen=True)
 class Upgrade:
-    """One run, with the plan and the release record it is pinned to."""
+    """One run, with the plan and the release record it is pinned to. `product`: every record, or the one alone."""
 
     run: Run
     plan: Plan
-    release: ReleaseRecord
+    record: ReleaseRecord
+    product: Product | None = None
+
+    @property
+    def release(self) -> ReleaseRecord:
+        """The record, with what the releases between the plan's versions bring."""
+        plan = self.plan
+        path = plan_path(
+            self.product or product_of(self.record),
+            from_version=plan.from_version,
+            to_version=plan.to_version,
+            downgrade=plan.downgrade is not None,
+        )
+        return along(self.record, path)
+
+    def release_findings(self) -> tuple[Finding, ...]:
+        """What the records say of the way from the plan's version to the wanted one."""
+        plan = self.plan
+        return release_findings(
+            self.record,
+            self.product or product_of(self.record),
+            from_version=plan.from_version,
+            to_version=plan.to_version,
+            downgrade=plan.downgrade is not None,
+        )
 
     @property
     def mode(self) -> Mode:

@@ -8,7 +8,6 @@ from changeover.domain.estate import Host
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
-from changeover.domain.release import path_findings
 from changeover.ports import Cmdb
 from changeover.usecases.tools import (
     Answer,
@@ -58,11 +57,8 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         if environment.name in (*run.environments, plan.baseline.name)
     ]
     outside = [name for name in named if name not in sow.environments]
-    inhibitors = [
-        finding.summary
-        for finding in path_findings(upgrade.release, from_version=plan.from_version, to_version=plan.to_version)
-        if finding.inhibits
-    ]
+    going = run.mode != Mode.BACK_OUT  # the way back has to stay open, whatever was recalled since
+    inhibitors = [finding.summary for finding in upgrade.release_findings() if going and finding.inhibits]
     return {
         "statement-of-work-signed": ""
         if sow.signed_on <= today

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from changeover.domain.paper import Block, Facts, Points, Table, Text
 from changeover.domain.runsheet import describe_window
-from changeover.domain.window import DatedWindow
+from changeover.domain.window import AnyTime
 from changeover.usecases.documents.subject import Subject, day, days, spoken
 
 
@@ -90,7 +90,7 @@ def watch(subject: Subject) -> str:
 
 def zone_of(subject: Subject, environment: str) -> str:
     window = subject.plan.environment(environment).window
-    return window.zone if isinstance(window, DatedWindow) else ""
+    return "" if isinstance(window, AnyTime) else window.zone
 
 
 def planned_day(subject: Subject, number: int, environment: str) -> str:

@@ -1,0 +1,59 @@
+"""Show the way from one version of a product to another, leg by leg, or why there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from changeover.domain.path import Leg, Product, UpgradePath, plan_path
+from changeover.domain.path_findings import path_told
+from changeover.domain.window import duration_text
+from changeover.usecases.show_plan import Branch, path_branches
+
+
+def find_path(product: Product, *, from_version: str, to: str, downgrade: bool) -> UpgradePath:
+    """`to` is an exact version, or the name of a release such as a series."""
+    named = next((record.version for record in product.records if record.release == to), to)
+    return plan_path(product, from_version=from_version, to_version=named, downgrade=downgrade)
+
+
+def path_tree(path: UpgradePath) -> Branch:
+    hops = f"{len(path.legs)} leg{'s' if len(path.legs) != 1 else ''}"
+    said = hops if path.legs else str(path.answer)
+    return Branch(f"{path.product} {path.from_version} → {path.to_version}", said, path_branches(path))
+
+
+def path_json(path: UpgradePath) -> dict[str, Any]:
+    """Stable: keys are added, never changed, under one `schema_version`."""
+    return {
+        "schema_version": 1,
+        "ok": path.ok,
+        "product": path.product,
+        "from": path.from_version,
+        "to": path.to_version,
+        "answer": str(path.answer),
+        "reasons": list(path.reasons),
+        "not_in_one_hop": list(path.detours),
+        "avoided": list(path.recalled),
+        "faults": list(path.faults),
+        "legs": [_leg(leg) for leg in path.legs],
+        "findings": [
+            {"key": f.key, "subject": f.subject, "summary": f.summary, "severity": str(f.severity)}
+            for f in path_told(path)
+        ],
+    }
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    return {
+        "number": leg.number,
+        "from": leg.from_version,
+        "to": leg.to_version,
+        "release": leg.release,
+        "restore_point": leg.restore_point,
+        "gate": leg.gate,
+        "estimate": duration_text(leg.estimate) if leg.estimate else None,
+        "share": leg.share,
+        "manual_steps": [step.model_dump(mode="json") for step in leg.manual_steps],
+        "changed": [thing.model_dump(mode="json", by_alias=True) for thing in leg.changed],
+        "defects": [defect.model_dump(mode="json") for defect in leg.defects],
+    }
