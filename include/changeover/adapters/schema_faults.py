@@ -21,7 +21,7 @@ _PATTERNS = {
     r"^[a-z0-9][a-z0-9._-]{0,62}$": (
         "is not a name: lower-case letters, digits, '.', '-' and '_', beginning with a letter or digit, at most 63"
     ),
-    r"^[0-9][0-9A-Za-z.+!~:_-]*$": (
+    r"^[0-9][0-9A-Za-z.+!~^:_-]*$": (
         "is not an exact version: it begins with a digit and has no spaces, such as '7.0.59' (not 'latest', not 'v7.0')"
     ),
     r"^[^\n\r]*$": "has more than one line",
