@@ -24,6 +24,7 @@ class Settings:
     ledger_url: str
     cmdb_url: str
     artefacts: Path
+    waivers: Path
 
     @property
     def airflow_home(self) -> Path:
@@ -68,4 +69,5 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         ledger_url=env.get("CHANGEOVER_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
         cmdb_url=env.get("CHANGEOVER_CMDB_URL") or f"sqlite:///{home / 'cmdb.db'}",
         artefacts=path("ARTEFACTS", home / "artefacts"),
+        waivers=path("WAIVERS", include / "waivers"),
     )

@@ -130,4 +130,5 @@ def product_environment(settings: Settings) -> dict[str, str]:
         "CHANGEOVER_LEDGER_URL": settings.ledger_url,
         "CHANGEOVER_CMDB_URL": settings.cmdb_url,
         "CHANGEOVER_ARTEFACTS": str(settings.artefacts),
+        "CHANGEOVER_WAIVERS": str(settings.waivers),
     }

@@ -14,6 +14,7 @@ from changeover.domain.record import Mark, MarkKind, Run
 from changeover.domain.release import ReleaseRecord
 from changeover.ports import (
     AcceptanceSuite,
+    AnalysisContent,
     Clock,
     Cmdb,
     CmdbWrite,
@@ -22,6 +23,7 @@ from changeover.ports import (
     Ledger,
     Probe,
     Vault,
+    Watch,
 )
 from changeover.settings import Settings
 
@@ -42,6 +44,9 @@ class Tools:
     vault: Vault
     tell: Callable[[str], None]
     stop: Callable[[], bool] = lambda: False
+    content: AnalysisContent | None = None
+    watch: Watch | None = None
+    """Without content or watch nothing is known of artefacts, waivers and changes: an analysis then says so."""
 
 
 @dataclass(frozen=True)
