@@ -289,9 +289,16 @@ def test_a_local_analysis_that_is_inhibited_was_refused(estate: Estate) -> None:
     assert report_of(estate, upgrade).inhibited
 
 
-def test_without_hosts_on_record_there_is_no_analysis(estate: Estate) -> None:
+def test_without_hosts_on_record_the_answer_is_no_and_no_host_is_read(estate: Estate) -> None:
     estate.cmdb.environments.clear()
     upgrade, outcome = here(estate)
     assert outcome == "refused"
-    assert analysis_of(estate.ledger, upgrade.run, read_plan=lambda text: PLAN) is None
+    found = report_of(estate, upgrade)
+    assert any("the CMDB has no host for acme/tracker/production" in reason for reason in found.reasons)
+    assert found.hosts_planned == ()
     assert estate.played == []
+
+
+def test_a_run_that_broke_off_before_its_analysis_has_none(estate: Estate) -> None:
+    """A broken tool is not an answer."""
+    assert analysis_of(estate.ledger, estate.asked().run, read_plan=lambda text: PLAN) is None

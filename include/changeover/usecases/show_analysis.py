@@ -19,12 +19,11 @@ ReadPlan = Callable[[str], Plan | None]
 
 
 def analysis_of(ledger: Ledger, run: Run, *, read_plan: ReadPlan) -> AnalysisReport | None:
-    """None when the run came to no client analysis."""
+    """None when the run came to no client analysis, and no gate before it says why."""
     gates = _gates(ledger, run.key)
     if GATE not in gates:
-        return None
+        return _stopped_before(run, gates, read_plan)
     at, gate = gates[GATE]
-    plan = read_plan(run.plan_text)
     release = gates.get("release_analysis")
     marked = fresh(MarkKind.ANALYSED, ledger.marks(run.key, kind=MarkKind.ANALYSED))
     data = marked.data if marked else {}
@@ -32,9 +31,7 @@ def analysis_of(ledger: Ledger, run: Run, *, read_plan: ReadPlan) -> AnalysisRep
     changes, before = _changes(ledger, run, at, gate.findings, environments)
     return AnalysisReport(
         run=run,
-        title=plan.title if plan else run.dag_id,
-        from_version=plan.from_version if plan else "",
-        to_version=plan.to_version if plan else "",
+        **_titles(run, read_plan),
         at=at,
         environments=environments,
         hosts_planned=gate.hosts_planned,
@@ -50,6 +47,39 @@ def analysis_of(ledger: Ledger, run: Run, *, read_plan: ReadPlan) -> AnalysisRep
         changes=changes,
         compared_with=before,
     )
+
+
+def _stopped_before(
+    run: Run, gates: dict[str, tuple[datetime, GateResult]], read_plan: ReadPlan
+) -> AnalysisReport | None:
+    """An entry condition or the release itself said no: that is an answer, and no host was read."""
+    reasons = tuple(reason for _, gate in gates.values() for reason in gate.reasons())
+    if not reasons:
+        return None
+    release = gates.get("release_analysis")
+    return AnalysisReport(
+        run=run,
+        **_titles(run, read_plan),
+        at=max(at for at, _ in gates.values()),
+        environments=(),
+        hosts_planned=(),
+        hosts_seen=(),
+        checks=sum(gate.checks_run for _, gate in gates.values()),
+        findings=(),
+        release_findings=release[1].findings if release else (),
+        reasons=reasons,
+        impact=(),
+        fidelity=(),
+        inventory=(),
+        notes=("no host was read: an entry condition is not met",),
+    )
+
+
+def _titles(run: Run, read_plan: ReadPlan) -> dict[str, str]:
+    plan = read_plan(run.plan_text)
+    if plan is None:
+        return {"title": run.dag_id, "from_version": "", "to_version": ""}
+    return {"title": plan.title, "from_version": plan.from_version, "to_version": plan.to_version}
 
 
 def _gates(ledger: Ledger, key: str) -> dict[str, tuple[datetime, GateResult]]:
