@@ -150,7 +150,7 @@ def _around(client: str, application: str, settings: Settings) -> tuple[Settings
     """Credentials from the environment; of a client whose lab runs here, from the lab, with its hosts and artefacts."""
     from changeover.adapters.environment_vault import EnvironmentVault
 
-    named = os.environ.get("CHANGEOVER_SECRETS")
+    named = os.environ.get("CHANGEOVER_CONNECTIONS")
     files = (Path(named),) if named else ()
     vault = EnvironmentVault(os.environ, files)
     state = None if named else _lab_of(client, application, vault)

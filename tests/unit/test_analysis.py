@@ -10,7 +10,7 @@ import pytest
 from changeover.domain import analysis
 from changeover.domain.analysis_facts import AnalysisFacts
 from changeover.domain.artefacts import ArtefactSet, Wheel
-from changeover.domain.check import Catalogue
+from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.gate import CheckState
 from changeover.domain.watch import Watched
 from tests.support.analysed import (
@@ -43,7 +43,7 @@ def test_where_nothing_is_wrong_nothing_inhibits() -> None:
 
 def test_every_check_of_the_catalogue_is_asked() -> None:
     asked = {result.key for result in analysed(facts()).results} | {analysis.BROKEN}
-    assert asked == {check.key for check in CATALOGUE.at(analysis.CheckStage.ANALYSIS)}
+    assert asked == {check.key for check in CATALOGUE.at(CheckStage.ANALYSIS)}
 
 
 def test_a_driver_that_the_artefacts_lack_is_found_with_the_command_that_adds_it() -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from changeover import cli, cli_analyse
 from changeover.domain.analysis_report import AnalysisReport
 from changeover.errors import TransportError
+from changeover.usecases.check_plans import CheckedPlan
 from tests.support.content import make, plan_with, put
 
 DATES = (("      on: 2026-12-05\n", "      on: 2098-12-05\n"), ("2027-03-31", "2099-03-31"))
@@ -22,7 +23,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make(tmp_path)
     for name in ("plans", "releases", "acceptance", "expectations", "playbooks", "home", "lab", "waivers"):
         monkeypatch.setenv(f"CHANGEOVER_{name.upper()}", str(tmp_path / name))
-    for name in ("LEDGER_URL", "CMDB_URL", "SECRETS"):
+    for name in ("LEDGER_URL", "CMDB_URL", "CONNECTIONS"):
         monkeypatch.delenv(f"CHANGEOVER_{name}", raising=False)
     path = tmp_path / "plans/acme/app-2.yaml"
     put(path, plan_with(*DATES))
@@ -80,7 +81,7 @@ def test_a_tool_that_broke_for_one_client_is_told_beside_the_others(
     put(plan.parent.parent / "beta/app-2.yaml", plan.read_text().replace("client: acme", "client: beta"))
     here = cli_analyse._here
 
-    def broken(checked: cli_analyse.CheckedPlan, *about: object) -> AnalysisReport:
+    def broken(checked: CheckedPlan, *about: object) -> AnalysisReport:
         if "beta" in checked.file:
             raise TransportError("no route", where="beta1")
         return here(checked, *about)  # type: ignore[arg-type]

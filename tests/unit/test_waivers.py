@@ -15,7 +15,7 @@ from changeover.domain.finding import Finding, Severity
 from changeover.domain.gate import GateResult
 from changeover.domain.waiver import AfterWaivers, Waiver, apply_waivers, expired
 from changeover.errors import PlanError
-from changeover.usecases.check_readiness import with_waivers
+from changeover.usecases.waivers import with_waivers
 from tests.support.analysed import CATALOGUE, PLAN
 from tests.support.world import World
 

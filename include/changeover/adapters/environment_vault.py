@@ -40,7 +40,7 @@ class EnvironmentVault:
                 f"no SSH key is known for {', '.join(missing)}",
                 where="environment",
                 then=f"set {PREFIX}{missing[0].upper()} to the connection as JSON with extra.private_key,"
-                " or CHANGEOVER_SECRETS to a file of connections (mode 0600)",
+                " or CHANGEOVER_CONNECTIONS to a file of connections (mode 0600)",
             )
         return Credentials(keys, secrets)
 

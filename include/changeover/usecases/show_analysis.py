@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypedDict
 
 from changeover.domain.analysis_report import AnalysisReport, FindingDiff, diff
 from changeover.domain.finding import Finding
@@ -75,7 +76,13 @@ def _stopped_before(
     )
 
 
-def _titles(run: Run, read_plan: ReadPlan) -> dict[str, str]:
+class _Titles(TypedDict):
+    title: str
+    from_version: str
+    to_version: str
+
+
+def _titles(run: Run, read_plan: ReadPlan) -> _Titles:
     plan = read_plan(run.plan_text)
     if plan is None:
         return {"title": run.dag_id, "from_version": "", "to_version": ""}
