@@ -217,7 +217,8 @@ def analyse(
         AnalysisForm, typer.Option("--format", help="table for the terminal, json for programs, html for people.")
     ] = AnalysisForm.TABLE,
     local: Annotated[
-        bool, typer.Option("--local", help="Without Airflow; keys from AIRFLOW_CONN_*, CHANGEOVER_CONNECTIONS or a lab.")
+        bool,
+        typer.Option("--local", help="Without Airflow; keys from AIRFLOW_CONN_*, CHANGEOVER_CONNECTIONS or a lab."),
     ] = False,
     login: Annotated[str, typer.Option("--as", help="Who asks, as Airflow knows them.")] = "",
     out: Annotated[Path | None, typer.Option(help="File for json or html; else it is printed.")] = None,

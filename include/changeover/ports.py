@@ -18,6 +18,7 @@ from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
 from changeover.domain.outcome import Verdict
+from changeover.domain.plan import Plan
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
 from changeover.domain.waiver import Waiver
 from changeover.domain.watch import Watched
@@ -267,6 +268,9 @@ class AnalysisContent(Protocol):
 
     def artefacts(self, application: str, version: str) -> ArtefactSet: ...
     def traits(self, application: str) -> AnalysisTraits: ...
+    def plan(self, text: str) -> Plan | None:
+        """A plan that a run was pinned to; None for one of an older format."""
+
     def waivers(self, client: str) -> tuple[Waiver, ...]:
         """Raise `PlanError` with every fault of the client's file."""
 

@@ -67,6 +67,9 @@ class Estate(World):
     def traits(self, application: str) -> AnalysisTraits:
         return TRAITS
 
+    def plan(self, text: str) -> Plan | None:
+        return PLAN
+
     def waivers(self, client: str) -> tuple[Waiver, ...]:
         return self.given
 

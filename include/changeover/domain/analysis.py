@@ -15,6 +15,7 @@ from changeover.domain.fidelity import Fidelity, fidelity, fidelity_findings
 from changeover.domain.finding import Action, ActionKind, Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.domain.impact import GONE, MOVED, UNREAD, ImpactItem, impact, impact_findings
+from changeover.domain.lesson import HOLD, MET, Lesson, lesson_findings
 
 BROKEN = "analysis-check-broken"
 Ask = Callable[[AnalysisFacts], Iterable[Said]]
@@ -45,12 +46,13 @@ class Analysis:
     fidelity: tuple[Fidelity, ...]
 
 
-def analyse(facts: AnalysisFacts, catalogue: Catalogue) -> Analysis:
+def analyse(facts: AnalysisFacts, catalogue: Catalogue, *, learnt: Sequence[Lesson] = ()) -> Analysis:
     """Ask every check; nothing here raises for what a host, a wheel or a client's program looks like."""
     asked = {check.key: check for check in catalogue.at(CheckStage.ANALYSIS, off=facts.plan.checks_off)}
     said: list[Said] = []
     results: list[CheckResult] = []
-    for examiner in EXAMINERS:
+    examiners = (*EXAMINERS, Examiner("elsewhere", (HOLD, MET), lambda facts: lesson_findings(facts, learnt)))
+    for examiner in examiners:
         active = [key for key in examiner.keys if key in asked]
         if not active:
             continue
@@ -63,7 +65,7 @@ def analyse(facts: AnalysisFacts, catalogue: Catalogue) -> Analysis:
         said += found
         said += [Said(BROKEN, place, text) for place, text in broken]
         results += _results(active, found, broken)
-    known = {key for examiner in EXAMINERS for key in examiner.keys}
+    known = {key for examiner in examiners for key in examiner.keys}
     said += [Said(BROKEN, key, "no check of this name is implemented") for key in asked if key not in known | {BROKEN}]
     items, _ = _guarded(lambda: impact(facts))
     likeness, _ = _guarded(lambda: fidelity(facts))

@@ -18,6 +18,7 @@ from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.waiver import AfterWaivers, apply_waivers
 from changeover.domain.watch import Watched
+from changeover.usecases.elsewhere import learnt
 from changeover.usecases.evidence import keep_text
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
@@ -48,7 +49,7 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
     after = _look(tools, everyone, traits)
     facts = _facts(upgrade, tools, hosts, result, traits)
     facts = replace(facts, before=before, after=after, all_hosts=tuple(host.name for host in everyone))
-    found = analyse(facts, tools.catalogue)
+    found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
     judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
     gate = _gate(everyone, facts.reports, found, judged)
