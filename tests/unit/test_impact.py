@@ -134,8 +134,12 @@ def test_below_the_threshold_is_a_finding() -> None:
 def test_addresses_are_no_traits() -> None:
     def change(report: dict[str, Any]) -> None:
         report["integrations"]["feed"]["endpoint"] = "https://elsewhere:9/"
+        report["client_settings"]["tracker.web"] = {"value": "", "default": None}
 
-    (one,) = fidelity(reported(change, "train1"))
+    found = reported(change)
+    for number, report in enumerate(found.reports.values()):
+        report["client_settings"]["tracker.web"]["value"] = f"http://10.0.0.{number}/"
+    (one,) = fidelity(found)
     assert one.items == ()
 
 

@@ -130,7 +130,7 @@ def _of(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "integrations", f"{name}: calls", ADDRESSES.sub("", str(about.get("endpoint") or "")) or "/"
         yield "integrations", f"{name}: schedule", str(about.get("schedule") or "unread")
     for name, about in (report.get("client_settings") or {}).items():
-        yield "settings", name, str((about or {}).get("value"))
+        yield "settings", name, ADDRESSES.sub("", str((about or {}).get("value")))
     volume = (report.get("volume") or {}).get("bytes")
     if volume is not None:
         yield "data", "volume", _magnitude(int(volume))
