@@ -229,3 +229,5 @@ EXAMINERS = (
     ),
     Examiner("fidelity", ("environment-fidelity",), lambda facts: (), ("runtime", "modules")),
 )
+KEYS = (BROKEN, HOLD, MET, *(key for examiner in EXAMINERS for key in examiner.keys))
+"""Every check that is implemented here."""
