@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WATCHED = ("app_root", "host_state_dir")
 """Host variables that name what is looked at: all that a role or Changeover may write to on a host."""
 _PROGRAM = r"""
-import fnmatch, hashlib, json, os, sys
+import fnmatch, hashlib, json, os, stat, sys
 paths, ignored, small = json.loads(sys.argv[1])
 found, entries = {}, 0
 
@@ -26,30 +26,35 @@ def passed(path):
     return any(fnmatch.fnmatch(path, pattern) for pattern in ignored)
 
 def told(path):
+    # One call for what is known of a file; a directory's own times are left out.
     about = os.lstat(path)
-    words = [path, about.st_mode, about.st_uid, about.st_gid, about.st_size, about.st_mtime_ns, about.st_ctime_ns]
-    if os.path.islink(path):
-        words.append(os.readlink(path))
-    elif os.path.isfile(path) and about.st_size <= small:
-        with open(path, "rb") as file:
-            words.append(hashlib.sha256(file.read()).hexdigest())
+    mode = about.st_mode
+    words = "%s %o %d %d" % (path, mode, about.st_uid, about.st_gid)
+    if stat.S_ISDIR(mode):
+        return os.fsencode(words)
+    words = os.fsencode("%s %d %d %d " % (words, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+    if stat.S_ISLNK(mode):
+        return words + os.fsencode(os.readlink(path))
+    if stat.S_ISREG(mode) and about.st_size <= small:
+        with open(path, "rb", buffering=0) as file:
+            return words + file.read()
     return words
 
 for top in paths:
     for parent, folders, files in os.walk(top):
-        folders[:] = sorted(name for name in folders if not passed(os.path.join(parent, name)))
+        if ignored:
+            folders[:] = [name for name in folders if not passed(os.path.join(parent, name))]
+            files = [name for name in files if not passed(os.path.join(parent, name))]
+        folders.sort()
         digest = hashlib.sha256()
         for name in sorted(folders + files):
             path = os.path.join(parent, name)
-            if passed(path):
-                continue
             try:
                 words = told(path)
             except OSError as fault:
-                words = [path, fault.errno]
-            if name in folders and not os.path.islink(path):
-                words = words[:4]
-            digest.update(json.dumps(words).encode())
+                words = os.fsencode("%s error %d" % (path, fault.errno))
+            digest.update(b"%d " % len(words))
+            digest.update(words)
             entries += 1
         found[parent] = digest.hexdigest()
 print(json.dumps({"directories": found, "entries": entries}))
