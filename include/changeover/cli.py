@@ -94,6 +94,14 @@ class Form(StrEnum):
     JSON = "json"
 
 
+class AnalysisForm(StrEnum):
+    """Forms of an analysis."""
+
+    TABLE = "table"
+    JSON = "json"
+    HTML = "html"
+
+
 PlanPath = Annotated[Path, typer.Argument(help="Plan file, include/plans/<client>/<upgrade>.yaml.")]
 RunKey = Annotated[
     str | None,
@@ -275,6 +283,33 @@ def run(
 
     asked = Asked(str(mode), tuple(environment or ()), reason, change)
     raise typer.Exit(start(plan, asked, login=login, wait=wait))
+
+
+@app.command()
+def analyse(
+    plans: Annotated[list[Path], typer.Argument(metavar="PLAN…", help="Plan files, or directories of them.")],
+    *,
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    form: Annotated[
+        AnalysisForm, typer.Option("--format", help="table for the terminal, json for programs, html for people.")
+    ] = AnalysisForm.TABLE,
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Without Airflow; keys from AIRFLOW_CONN_*, CHANGEOVER_CONNECTIONS or a lab."),
+    ] = False,
+    login: Annotated[str, typer.Option("--as", help="Who asks, as Airflow knows them.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File for json or html; else it is printed.")] = None,
+) -> None:
+    """Tell what stands in the way of upgrades.
+
+    Reads only: every host, the release, the artefacts. Several plans are told together as well. Exit code 1 when
+    something inhibits.
+    """
+    from changeover.cli_analyse import Wanted
+    from changeover.cli_analyse import analyse as run_analysis
+
+    wanted = Wanted(tuple(environment or ()), str(form), local, login, out)
+    raise typer.Exit(run_analysis(plans, wanted))
 
 
 @app.command()

@@ -62,6 +62,26 @@ def start(path: Path, asked: Asked, *, login: str, wait: bool) -> int:
         return start_in(client, settings, plan.dag_id, asked, digest=report.plans[0].digest, wait=wait)
 
 
+def run_in_airflow(settings: Settings, dag_id: str, asked: Asked, *, digest: str, login: str) -> str:
+    """Start a run and follow it to its end, on standard error; its key."""
+    from changeover.domain.record import run_key
+
+    with _client(settings, login) as client:
+        _wait_for_text(client, settings, dag_id, digest)
+        run = client.trigger(dag_id, asked.conf(), note=asked.reason or None)
+        key = run_key(run.dag_id, run.run_id)
+        typer.echo(f"started {run.dag_id} {run.run_id}\nrun {key}", err=True)
+        teller = _Teller(client, wiring.ledger(settings), run, key, digest, err=True)
+        ended = client.wait(run, timeout=A_MONTH, on_poll=teller.poll, interval=1.0)
+        if wiring.ledger(settings).run(key) is None:
+            raise ChangeoverError(
+                f"the run ended {ended.state} and left nothing in the ledger. {_failure(client, run)}",
+                where=f"{run.dag_id} {run.run_id}",
+                then="read the log of that task in Airflow",
+            )
+    return key
+
+
 def start_in(client: AirflowClient, settings: Settings, dag_id: str, asked: Asked, *, digest: str, wait: bool) -> int:
     """Start a run of the plan text with this digest, and follow it if asked to."""
     from changeover.domain.record import run_key
@@ -156,8 +176,11 @@ def did_what_was_asked(view: RunView) -> bool:
 class _Teller:
     """Tells what is new at each look: marks, gates, and questions that wait for people."""
 
-    def __init__(self, client: AirflowClient, ledger: Ledger, run: DagRun, key: str, digest: str) -> None:
+    def __init__(
+        self, client: AirflowClient, ledger: Ledger, run: DagRun, key: str, digest: str, *, err: bool = False
+    ) -> None:
         self._client, self._ledger, self._run, self._key, self._digest = client, ledger, run, key, digest
+        self._err = err
         self._told: set[str] = set()
         self._asked: set[str] = set()
         self._warned = False
@@ -178,14 +201,14 @@ class _Teller:
             line = f"{event.until or event.at:%H:%M:%S}  {place:<24}  {event.text}"
             if line not in self._told:
                 self._told.add(line)
-                typer.echo(line)
+                typer.echo(line, err=self._err)
         self._tell_questions(run)
 
     def _tell_questions(self, run: DagRun) -> None:
         for request in self._client.requests(run):
             if request.task_id not in self._asked:
                 self._asked.add(request.task_id)
-                typer.echo(f"waiting for {' or '.join(request.asked)}: {request.subject}")
+                typer.echo(f"waiting for {' or '.join(request.asked)}: {request.subject}", err=self._err)
 
 
 def serve(*, port: int, sites: tuple[str, ...]) -> int:

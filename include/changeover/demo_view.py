@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from changeover.domain.report import Dataset, Report
     from changeover.domain.run_view import RunView
+    from changeover.domain.waiver import Waiver
     from changeover.orchestration.airflow_client import Task
     from changeover.orchestration.serve import AirflowServer
 
@@ -101,6 +102,14 @@ class DemoView:
         self._console.print(
             f"[dim]{self._elapsed()}[/]  [yellow]{escape(subject)}[/]\n"
             f"{'':>9}  the demonstration answers [bold]{escape(option)}[/] as {escape(who)}, whom the plan names for it"
+        )
+
+    def waived(self, waiver: Waiver) -> None:
+        """The analysis finds the fault; the run goes on under a waiver, and nobody is to believe otherwise."""
+        self._console.print(
+            f"[dim]{self._elapsed()}[/]  [yellow]the analysis finds this fault and would stop the run[/]\n"
+            f"{'':>9}  waiver [bold]{escape(waiver.id)}[/] of {escape(waiver.by)} until {waiver.expires_on} for"
+            f" {escape(waiver.key)} ({escape(waiver.subject)}): {escape(waiver.reason)}"
         )
 
     def conclusion(self, report: Report, tasks: Mapping[str, Task], path: Path, *, fault: str | None) -> None:

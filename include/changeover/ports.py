@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from changeover.domain.acceptance import SuiteRun
+from changeover.domain.analysis_facts import AnalysisTraits
+from changeover.domain.artefacts import ArtefactSet
 from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
 from changeover.domain.outcome import Verdict
+from changeover.domain.plan import Plan
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
+from changeover.domain.waiver import Waiver
+from changeover.domain.watch import Watched
 
 Clock = Callable[[], datetime]
 """Now, in UTC."""
@@ -249,6 +254,27 @@ class Probe(Protocol):
     ) -> Mapping[str, HostFacts]: ...
 
 
+class Watch(Protocol):
+    """Looks at what lies below the paths of hosts that anything of ours may write to."""
+
+    def look(
+        self, hosts: Sequence[Host], credentials: Credentials, *, ignoring: Sequence[str], timeout: timedelta
+    ) -> Mapping[str, Watched]:
+        """`ignoring`: patterns below the watched paths, of what the running application itself writes."""
+
+
+class AnalysisContent(Protocol):
+    """What the product has for an analysis, beside plan and release record."""
+
+    def artefacts(self, application: str, version: str) -> ArtefactSet: ...
+    def traits(self, application: str) -> AnalysisTraits: ...
+    def plan(self, text: str) -> Plan | None:
+        """A plan that a run was pinned to; None for one of an older format."""
+
+    def waivers(self, client: str) -> tuple[Waiver, ...]:
+        """Raise `PlanError` with every fault of the client's file."""
+
+
 class AcceptanceSuite(Protocol):
     """The application's pytest-testinfra suite."""
 
@@ -314,6 +340,7 @@ def fresh(kind: MarkKind, marks: Sequence[Mark]) -> Mark | None:
 
 __all__ = [
     "AcceptanceSuite",
+    "AnalysisContent",
     "ChangeRecord",
     "Clock",
     "Cmdb",
@@ -333,6 +360,7 @@ __all__ = [
     "RunRecord",
     "SuiteRun",
     "Vault",
+    "Watch",
     "WriteState",
     "fresh",
 ]

@@ -27,6 +27,7 @@ class Settings:
     branding: Path = PROJECT / "include" / "branding"
     documents: Path = PROJECT / "include" / "documents"
     freezes: Path = PROJECT / "include" / "freezes"
+    waivers: Path = PROJECT / "include" / "waivers"
 
     @property
     def airflow_home(self) -> Path:
@@ -74,4 +75,5 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         branding=path("BRANDING", include / "branding"),
         documents=path("DOCUMENTS", include / "documents"),
         freezes=path("FREEZES", include / "freezes"),
+        waivers=path("WAIVERS", include / "waivers"),
     )

@@ -13,6 +13,7 @@ from changeover.settings import Settings
 if TYPE_CHECKING:
     from changeover.adapters.brand_files import BrandSet
     from changeover.adapters.shelf import DiskShelf
+    from changeover.domain.analysis_report import AnalysisReport
     from changeover.domain.plan import Plan
     from changeover.domain.report import Report
     from changeover.ports import Cmdb, Ledger, Vault
@@ -40,19 +41,22 @@ def cmdb(settings: Settings) -> Cmdb:
     return SqlCmdb(settings.cmdb_url)
 
 
-def tools(*, vault: Vault, tell: Callable[[str], None]) -> Tools:
+def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | None = None) -> Tools:
     """Everything a use case may need, for one task's process."""
     from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
+    from changeover.adapters.analysis_content import DiskContent
     from changeover.adapters.ansible_runs import AnsibleExecutor
     from changeover.adapters.check_files import load_catalogue
     from changeover.adapters.expectation_suite import GreatExpectationsSuite
     from changeover.adapters.ssh_probe import SshProbe
+    from changeover.adapters.ssh_watch import SshWatch
     from changeover.usecases.tools import Tools
 
-    settings = load_settings()
+    settings = settings or load_settings()
+    catalogue = load_catalogue(settings.checks)
     return Tools(
         settings=settings,
-        catalogue=load_catalogue(settings.checks),
+        catalogue=catalogue,
         clock=now,
         ledger=ledger(settings),
         cmdb=cmdb(settings),
@@ -63,6 +67,8 @@ def tools(*, vault: Vault, tell: Callable[[str], None]) -> Tools:
         vault=vault,
         tell=tell,
         shelf=shelf(settings),
+        content=DiskContent(settings, catalogue),
+        watch=SshWatch(),
     )
 
 
@@ -92,20 +98,35 @@ def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
 
 def report(ledger: Ledger, cmdb: Cmdb | str, run_key: str) -> Report:
     """Everything there is to say of a run. `cmdb` is the reason as text when there is none to ask."""
-    from changeover.adapters.plan_files import parse_plan
-    from changeover.errors import LedgerError, PlanError
+    from changeover.errors import LedgerError
     from changeover.usecases.write_report import gather_report
-
-    def read_plan(text: str) -> Plan | None:
-        try:
-            return parse_plan(text.encode(), name="the pinned plan")
-        except PlanError:  # of an older format: the report does without its title and names
-            return None
 
     run = ledger.run(run_key)
     if run is None:
         raise LedgerError("this run is not in the ledger", where=run_key, then="see `changeover status`")
-    return gather_report(ledger, cmdb, run, now=now(), read_plan=read_plan)
+    return gather_report(ledger, cmdb, run, now=now(), read_plan=_read_plan)
+
+
+def analysis(ledger: Ledger, run_key: str) -> AnalysisReport | None:
+    """What the ledger has of a run's analysis; None when it came to none."""
+    from changeover.errors import LedgerError
+    from changeover.usecases.show_analysis import analysis_of
+
+    run = ledger.run(run_key)
+    if run is None:
+        raise LedgerError("this run is not in the ledger", where=run_key, then="see `changeover status`")
+    return analysis_of(ledger, run, read_plan=_read_plan)
+
+
+def _read_plan(text: str) -> Plan | None:
+    """The pinned plan; one of an older format is none."""
+    from changeover.adapters.plan_files import parse_plan
+    from changeover.errors import PlanError
+
+    try:
+        return parse_plan(text.encode(), name="the pinned plan")
+    except PlanError:
+        return None
 
 
 def shelf(settings: Settings) -> DiskShelf:
@@ -113,6 +134,16 @@ def shelf(settings: Settings) -> DiskShelf:
     from changeover.adapters.shelf import DiskShelf
 
     return DiskShelf(settings)
+
+
+def make_own_databases(settings: Settings) -> None:
+    """Bring the databases below the home up to date; those of a server are its keeper's."""
+    from changeover.adapters import cmdb_sql, ledger_sql
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    for url, migrate in ((settings.ledger_url, ledger_sql.migrate), (settings.cmdb_url, cmdb_sql.migrate)):
+        if url.startswith("sqlite:///"):
+            migrate(url)
 
 
 def is_made(url: str) -> bool:

@@ -131,3 +131,9 @@ def test_values_that_are_not_plain_are_refused_with_their_place() -> None:
         plain({"a": [object()]}, "v")
     with pytest.raises(ExecutionError, match="the key 1 is not text"):
         plain({1: 2}, "v")
+
+
+@pytest.mark.parametrize("length", [990, 1020, 1030, 5000])
+def test_a_long_key_arrives_as_it_was(length: int) -> None:
+    value = {"k" * length: None, "ü" * (length // 10): ["x"]}
+    assert yaml.load(yaml_text(value), _Loader) == value  # noqa: S506  # a safe loader of ours

@@ -16,8 +16,12 @@ import pytest
 from rich.console import Console
 
 from changeover import demo, wiring
+from changeover.adapters.check_files import load_catalogue
+from changeover.adapters.waiver_files import load_waivers
 from changeover.demo_view import FAULTS, DemoView, rows_in_words
+from changeover.domain.finding import Finding
 from changeover.domain.report import Dataset
+from changeover.domain.waiver import apply_waivers
 from changeover.errors import ChangeoverError
 from changeover.orchestration.airflow_client import Task
 from changeover.orchestration.processes import PidFile
@@ -173,3 +177,31 @@ def test_rows_that_were_never_read_again_are_not_called_lost() -> None:
     never = Dataset("baseline", "baseline", "sales", 30, None)
     assert rows_in_words([never]) == "0 rows compared, 0 lost; 30 rows read before were not read again"
     assert rows_in_words([Dataset("training", "training", "sales", 30, 28)]) == "30 rows compared, 2 lost"
+
+
+@pytest.mark.parametrize("fault", ["integration", "module", "kill", None])
+def test_what_the_analysis_would_stop_goes_on_under_a_waiver_of_that_run_and_says_so(
+    tmp_path: Path, fault: str | None
+) -> None:
+    """The product's own waivers stay as they are; the one given counts for the plan that is played."""
+    target = io.StringIO()
+    view = DemoView(Console(file=target, highlight=False, soft_wrap=True, width=160))
+    play = demo.Demonstration(settings_at(tmp_path), view, demo.TRYTON, fault)
+    plan, _ = play._plan()
+    before = play.settings.waivers
+    play._waive(plan)
+    if fault not in demo.WAIVED:
+        assert (play.settings.waivers, target.getvalue()) == (before, "")
+        return
+    assert play.settings.waivers == tmp_path / "demo/waivers"
+    catalogue = load_catalogue(play.settings.checks)
+    (waiver,) = load_waivers(plan.client, waivers=play.settings.waivers, catalogue=catalogue)
+    given = demo.WAIVED[fault]
+    finding = Finding(given.key, given.subject, "found", environment=given.environment or "")
+    after = apply_waivers([finding], [waiver], catalogue, plan, today=wiring.now().date())
+    assert not after.findings[0].inhibits
+    assert after.notes == ()
+    told = target.getvalue()
+    assert "the analysis finds this fault and would stop the run" in told
+    assert "petra.lang" in told
+    assert demo.WAIVED_BECAUSE in told

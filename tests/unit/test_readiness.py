@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from changeover.adapters.check_files import load_catalogue
+from changeover.domain.analysis import KEYS as ANALYSIS_CHECKS
 from changeover.domain.check import Catalogue, CheckStage
-from changeover.domain.discovery import FINDINGS
 from changeover.domain.estate import EstateEnvironment
 from changeover.domain.facts import HostFacts, ReadinessFacts, RestorePoint, proven_restore_points
 from changeover.domain.gate import CheckResult, CheckState, GateResult
@@ -112,7 +112,7 @@ def test_a_ready_environment_passes_every_check_on_every_host() -> None:
 
 def test_catalogue_and_code_have_the_same_checks() -> None:
     """A check without an implementation would never be asked; one without an entry has neither weight nor remedy."""
-    assert {check.key for check in CATALOGUE.checks} == {*HOST_CHECKS, *ENVIRONMENT_CHECKS, *FINDINGS}
+    assert {check.key for check in CATALOGUE.checks} == {*HOST_CHECKS, *ENVIRONMENT_CHECKS, *ANALYSIS_CHECKS}
     asked = {check.key for check in CATALOGUE.checks if {CheckStage.BASELINE, CheckStage.READINESS} & {*check.stages}}
     assert asked == {*HOST_CHECKS, *ENVIRONMENT_CHECKS}
     scopes = {check.key: check.scope for check in CATALOGUE.checks if check.key in asked}

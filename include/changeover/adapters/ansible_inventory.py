@@ -97,7 +97,7 @@ def yaml_text(value: Any) -> str:
     variables come from plans and records, and a template is a program on the controller.
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_quoted(str(key))}: {yaml_text(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(key))}: {yaml_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(yaml_text(item) for item in value) + "]"
     if isinstance(value, _Trusted):
@@ -105,6 +105,12 @@ def yaml_text(value: Any) -> str:
     if isinstance(value, str):
         return f"!unsafe {_quoted(value)}" if any(mark in value for mark in _TEMPLATE_MARKS) else _quoted(value)
     return json.dumps(value)
+
+
+def _key(text: str) -> str:
+    """YAML takes a key for one without a mark only as far as its 1024th character."""
+    written = _quoted(text)
+    return written if len(written) < 1000 else f"? {written} "
 
 
 def _quoted(text: str) -> str:

@@ -16,7 +16,7 @@ from changeover.domain.report import Report
 from changeover.domain.run_view import EnvironmentView
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 _HEADLINES = {
     Outcome.SUCCESSFUL: "Upgraded, accepted, and proven on every host.",
@@ -49,17 +49,23 @@ def report_html(report: Report) -> str:
 
 @cache
 def _template() -> Template:
+    return environment().get_template("report.html.j2")
+
+
+@cache
+def environment() -> Environment:
+    """Where pages of this style are made: templates, and how times and outcomes are written."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": moment, "clock": clock, "words": words, "span": span, "tone": tone}
-    return environment.get_template("report.html.j2")
+    made.filters |= {"moment": moment, "clock": clock, "words": words, "span": span, "tone": tone}
+    return made
 
 
 def _summary(report: Report) -> dict[str, Any]:

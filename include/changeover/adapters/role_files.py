@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from changeover.adapters.document_files import UnusableFileError, demand, read_bytes, read_document, unusable
 from changeover.adapters.yaml_text import YamlText, read_yaml
+from changeover.domain.analysis_facts import AnalysisTraits
 from changeover.domain.estate import Document, Name
 from changeover.domain.fault import Fault, Reading
 from changeover.domain.lane import ENTRY_POINTS, EntryPoint, RoleDescription
@@ -40,6 +41,8 @@ class RoleMeta(Document):
     application: Name
     version_scheme: SchemeName
     entry_points: Mapping[str, EntryPointMeta] = Field(min_length=1)
+    analysis: AnalysisTraits = AnalysisTraits()
+    """What analyses of the application have to know."""
 
 
 def load_role(application: str, *, roles: Path) -> RoleDescription:
@@ -72,6 +75,12 @@ def read_role(application: str, *, roles: Path) -> Reading[RoleOffer]:
         return Reading(str(role), None, (*meta.faults, *faults))
     offered = frozenset(name for name in ENTRY_POINTS if (role / "tasks" / f"{name}.yml").is_file())
     return Reading(str(role), RoleOffer(_description(meta.document), offered, specified))
+
+
+def read_traits(application: str, *, roles: Path) -> AnalysisTraits:
+    """What the role says of itself for analyses; raise `DocumentFaults` (a `PlanError`)."""
+    meta = read_document(roles / application / "meta" / "changeover.yml", RoleMeta)
+    return demand(meta, then=f"correct meta/changeover.yml of the role {application!r}").analysis
 
 
 def _description(meta: RoleMeta) -> RoleDescription:

@@ -24,6 +24,16 @@ class SuiteRun:
     evidence: Mapping[str, Path]
 
 
+@dataclass(frozen=True)
+class Retest:
+    """Something the analysis wants tested again, and the acceptance tests that cover it."""
+
+    key: str
+    subjects: tuple[str, ...]
+    owner: str
+    tests: tuple[str, ...]
+
+
 def acceptance_gate(
     gate: str,
     environment: str,
@@ -34,6 +44,7 @@ def acceptance_gate(
     suites: Mapping[str, SuiteRun],
     reading_reasons: Sequence[str] = (),
     version_scheme: str = "pep440",
+    retests: Sequence[Retest] = (),
 ) -> GateResult:
     """`reports` are what `verify` said of each host, `reading_reasons` why that reading is not whole.
 
@@ -43,6 +54,7 @@ def acceptance_gate(
         *_reading(reading_reasons),
         *(_version(host, reports.get(host, {}), target_version, version_scheme) for host in hosts_planned),
         *_covered(hosts_planned, suites),
+        *(_retested(retest, suites) for retest in retests),
     ]
     declared = [(result.key, result.host) for result in results]
     for suite in suites.values():
@@ -96,3 +108,21 @@ def _covered(planned: Sequence[str], suites: Mapping[str, SuiteRun]) -> list[Che
         for host in planned
         if host not in checked
     ]
+
+
+def _retested(retest: Retest, suites: Mapping[str, SuiteRun]) -> CheckResult:
+    """A test that was to be run again and was not is a "no"; one that failed says so itself."""
+    key, what = f"retest-{retest.key}", ", ".join(retest.subjects)
+    if not retest.tests:
+        text = f"{what}: no acceptance test covers it; the {retest.owner} has to say that it works"
+        return CheckResult(key, "", CheckState.ADVISED, text)
+    ran: dict[str, list[CheckResult]] = {test: [] for test in retest.tests}
+    for result in (result for suite in suites.values() for result in suite.results):
+        ran.get(result.key.rpartition("::")[2], []).append(result)
+    missing = [test for test, results in ran.items() if not results]
+    if missing:
+        return CheckResult(key, "", CheckState.FAILED, f"{what}: not tested again, {', '.join(missing)} did not run")
+    bad = sorted({test for test, results in ran.items() for r in results if r.state is not CheckState.PASSED})
+    if bad:
+        return CheckResult(key, "", CheckState.ADVISED, f"{what}: tested again, and {', '.join(bad)} did not pass")
+    return CheckResult(key, "", CheckState.PASSED, f"{what}: tested again by {', '.join(retest.tests)}")

@@ -33,11 +33,18 @@ class Check(Document):
     severity: Severity
     stages: tuple[CheckStage, ...] = Field(min_length=1)
     scope: Literal["host", "environment"] = "host"
-    measured_by: Literal["ssh_probe", "discover", "ledger", "cmdb", "pytest", "great_expectations"]
+    measured_by: Literal["ssh_probe", "discover", "artefacts", "ledger", "cmdb", "pytest", "great_expectations"]
     thresholds: Mapping[Name, Amount] = Field(default_factory=dict)
     """Whole numbers; the unit is the end of the name (`_bytes`, `_percent`, `_milliseconds`, `_hours`)."""
     remediation: Line
     source: Line = "Changeover"
+    audience: Literal["provider", "client"] = "provider"
+    """Whose a finding of this check is to act on."""
+    groups: tuple[Name, ...] = ()
+    waivable: bool = True
+    """False: nobody may have an upgrade go on in spite of this check."""
+    aliases: tuple[Name, ...] = ()
+    """Names it had before; a waiver given under one of them still counts."""
 
     def limit(self, name: str) -> Fraction:
         return Fraction(self.thresholds[name])
@@ -55,13 +62,17 @@ class Catalogue(Document):
 
     @model_validator(mode="after")
     def _keys_are_unique(self) -> Catalogue:
-        keys = [check.key for check in self.checks]
+        keys = [key for check in self.checks for key in (check.key, *check.aliases)]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError("\n".join(f"checks: {key!r} is in the catalogue twice" for key in twice))
         return self
 
     def __getitem__(self, key: str) -> Check:
         return {check.key: check for check in self.checks}[key]
+
+    def find(self, key: str) -> Check | None:
+        """By its key or by one it had before."""
+        return next((check for check in self.checks if key in (check.key, *check.aliases)), None)
 
     def at(self, stage: CheckStage, *, off: Iterable[str] = ()) -> tuple[Check, ...]:
         """The checks of a stage; `off` leaves out advisory ones only, an inhibitor stays whatever a plan says."""

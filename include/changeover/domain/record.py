@@ -59,6 +59,7 @@ class MarkKind(StrEnum):
     CHANGE_OPENED = "change_opened"
     PARTICIPANTS_TOLD = "participants_told"
     HOSTS_FROZEN = "hosts_frozen"
+    ANALYSED = "analysed"
     LANE_STARTED = "lane_started"
     WINDOW_MISSED = "window_missed"
     APPROVED = "approved"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from changeover.domain.analysis_report import finding_json
 from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.estate import Person
 from changeover.domain.finding import Finding
@@ -193,12 +194,4 @@ class Report:
 
 
 def _finding_json(environment: str, gate: str, finding: Finding) -> dict[str, Any]:
-    return {
-        "environment": environment,
-        "gate": gate,
-        "key": finding.key,
-        "subject": finding.subject,
-        "severity": str(finding.severity),
-        "summary": finding.summary,
-        "remediation": finding.remediation,
-    }
+    return {**finding_json(finding), "environment": finding.environment or environment, "gate": gate}

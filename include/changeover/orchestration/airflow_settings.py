@@ -134,4 +134,5 @@ def product_environment(settings: Settings) -> dict[str, str]:
         "CHANGEOVER_CMDB_URL": settings.cmdb_url,
         "CHANGEOVER_ARTEFACTS": str(settings.artefacts),
         "CHANGEOVER_FREEZES": str(settings.freezes),
+        "CHANGEOVER_WAIVERS": str(settings.waivers),
     }

@@ -21,6 +21,7 @@ from changeover.usecases.evidence import (
     keep_text,
     record_file,
 )
+from changeover.usecases.retests import retests
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
 
@@ -69,6 +70,7 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         suites=suites,
         reading_reasons=reading.reasons if not reading.successful else (),
         version_scheme=upgrade.release.version_scheme,
+        retests=retests(upgrade, tools, wanted.environment) if wanted.target_version == upgrade.plan.to_version else (),
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     for host, report in reports.items():

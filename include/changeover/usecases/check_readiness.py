@@ -12,6 +12,7 @@ from changeover.errors import CmdbError
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of
+from changeover.usecases.waivers import with_waivers
 
 PROBE_LIMIT = timedelta(seconds=30)
 
@@ -42,7 +43,7 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
         reports={host.host: host.report for host in read.hosts if host.report},
         restore_points=proven_restore_points(lane_marks(upgrade, tools, lane.name), names),
     )
-    return decide(
+    gate = decide(
         "readiness",
         lane.name,
         plan=plan,
@@ -52,3 +53,4 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
         facts=facts,
         catalogue=tools.catalogue,
     )
+    return with_waivers(gate, upgrade, tools)

@@ -17,6 +17,7 @@ from changeover.domain.record import Mark, MarkKind, Run
 from changeover.domain.release import ReleaseRecord
 from changeover.ports import (
     AcceptanceSuite,
+    AnalysisContent,
     Clock,
     Cmdb,
     CmdbWrite,
@@ -25,6 +26,7 @@ from changeover.ports import (
     Ledger,
     Probe,
     Vault,
+    Watch,
 )
 from changeover.settings import Settings
 from changeover.usecases.check_plans import Shelf
@@ -48,6 +50,9 @@ class Tools:
     stop: Callable[[], bool] = lambda: False
     shelf: Shelf | None = None
     """The client's freezes and the application's role as they lie on disk; None: there is nothing to ask."""
+    content: AnalysisContent | None = None
+    watch: Watch | None = None
+    """Without content or watch nothing is known of artefacts, waivers and changes: an analysis then says so."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Upgrade:
     record: ReleaseRecord
     product: Product | None = None
 
-    @property
+    @cached_property
     def release(self) -> ReleaseRecord:
         """The record, with what the releases between the plan's versions bring."""
         plan = self.plan

@@ -1,0 +1,119 @@
+"""Checks of what the client has: its data against the vendor's steps, files changed in place, who connects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from changeover.domain.analysis_facts import AnalysisFacts, Said, command, hint
+from changeover.domain.artefacts import ArtefactSet
+from changeover.domain.watch import changed, unproven
+
+CERTIFICATE_MARGIN = timedelta(days=30)
+SHOWN = 8
+
+
+def hosts_unchanged(facts: AnalysisFacts) -> Iterator[Said]:
+    """What lay on a host before the analysis lies there after it."""
+    for host in facts.all_hosts:
+        if why := unproven(host, facts.before, facts.after):
+            yield Said("analysis-host-unchanged", host, f"it cannot be proven that nothing changed: {why}")
+            continue
+        places = changed(facts.before[host], facts.after[host])
+        if places:
+            text = f"{len(places)} directories are not as before: {_some(places)}"
+            yield Said("analysis-host-unchanged", host, text, {"directories": list(places)})
+
+
+def vendor_steps(facts: AnalysisFacts, artefacts: ArtefactSet | None) -> Iterator[Said]:
+    """Each of the vendor's steps by hand: who does it, and whether the data of this environment needs it."""
+    for environment in facts.hosts:
+        told = [steps for report in facts.of(environment).values() if (steps := report.get("manual_steps"))]
+        known: dict[str, Mapping[str, Any]] = {name: about for steps in told for name, about in steps.items()}
+        for step in facts.release.manual_steps if told else ():
+            evidence = {"source": step.source, "series": step.series}
+            if step.id not in known:
+                text = f"the vendor asks ({step.series}, {step.when}): {step.title}; the role does not know the step"
+                yield Said(
+                    "vendor-step-uncovered", f"{environment}/{step.id}", text, evidence, environment,
+                    (hint(f"Do it by hand as {step.source} says, or teach the role to do it."),),
+                )  # fmt: skip
+        titles = {step.id: step for step in facts.release.manual_steps}
+        for name, about in known.items():
+            yield from _step(environment, name, about, titles.get(name), artefacts)
+
+
+def _step(
+    environment: str, name: str, about: Mapping[str, Any], step: Any, artefacts: ArtefactSet | None
+) -> Iterator[Said]:
+    title, source = (step.title, step.source) if step else (name, "the role")
+    subject, evidence = f"{environment}/{name}", {"source": source, "why": str(about.get("why") or "")}
+    unless = str(about.get("unless") or "")
+    if unless and artefacts and artefacts.plug_in(unless):
+        return
+    why = f" ({about['why']})" if about.get("why") else ""
+    if about.get("applies") is None:
+        yield Said("vendor-step-by-hand", subject, f"{title}{why}", evidence, environment)
+    elif about["applies"] and about.get("choice"):
+        text = f"{title}: a person has to choose before the upgrade{why}"
+        yield Said(
+            "vendor-step-choice", subject, text, evidence, environment, (hint(str(about["choice"])), *_remedy(about))
+        )
+
+
+def _remedy(about: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (command(str(about["remedy"])),) if about.get("remedy") else ()
+
+
+def vendor_files(facts: AnalysisFacts) -> Iterator[Said]:
+    """What was changed in place is lost with the old release's directory."""
+    for environment, host, report in facts.each():
+        found = report.get("vendor_files") or {}
+        for kind, words in (("edited", "changed in place"), ("missing", "taken away"), ("added", "put beside them")):
+            if files := list(found.get(kind) or ()):
+                text = f"{len(files)} files of the vendor's release were {words}: {_some(files)}"
+                yield Said(
+                    "customisation-edited", f"{host}/{kind}", text, {"files": files}, environment,
+                    (hint("Find out from whom it is; port it into a module of the client's own, or have it undone."),),
+                    tuple(files[:SHOWN]),
+                )  # fmt: skip
+
+
+def certificates(facts: AnalysisFacts) -> Iterator[Said]:
+    """Valid for a month past the analysis; one that cannot be read is told."""
+    for environment, host, report in facts.each():
+        for about in report.get("certificates") or ():
+            path, until = str(about.get("path")), about.get("not_after")
+            if until is None:
+                yield Said("certificate-expiry", f"{host}{path}", f"{path} could not be read", environment=environment)
+                continue
+            ends = datetime.fromtimestamp(int(until), UTC)
+            if ends < facts.at + CERTIFICATE_MARGIN:
+                text = f"{path} is valid until {ends:%Y-%m-%d}"
+                yield Said("certificate-expiry", f"{host}{path}", text, environment=environment)
+
+
+def strangers(facts: AnalysisFacts) -> Iterator[Said]:
+    """Whoever speaks with service or database and is neither a host of the estate nor the application."""
+    known = {"127.0.0.1", "0.0.0.0"} | {host.address for hosts in facts.hosts.values() for host in hosts}  # noqa: S104
+    for environment, host, report in facts.each():
+        for about in report.get("connections") or ():
+            if (peer := str(about.get("peer"))) not in known:
+                yield Said(
+                    "integration-unrecorded", f"{host}/{peer}", f"{peer} is connected to the service, and on no record",
+                    {"count": about.get("count")}, environment,
+                )  # fmt: skip
+        for about in report.get("database_clients") or ():
+            program = str(about.get("program") or about.get("account"))
+            if facts.plan.application not in program:
+                yield Said(
+                    "integration-unrecorded", f"{host}/{program}",
+                    f"{program} ({about.get('account')}) is connected to the database itself", environment=environment,
+                )  # fmt: skip
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(map(str, names[:SHOWN]))}{more}"

@@ -1,0 +1,162 @@
+"""Client-specific analysis: read every host, prove that reading changed nothing, ask every check of what was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from changeover.domain.analysis import Analysis, analyse
+from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits
+from changeover.domain.estate import Host
+from changeover.domain.execution import ExecutionResult
+from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.inventory import inventory
+from changeover.domain.plan import Environment, Mode
+from changeover.domain.record import MarkKind
+from changeover.domain.waiver import AfterWaivers, apply_waivers
+from changeover.domain.watch import Watched
+from changeover.usecases.elsewhere import learnt
+from changeover.usecases.evidence import keep_text
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
+
+GATE = "client_analysis"
+LOOK_LIMIT = timedelta(minutes=2)
+
+
+def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
+    """Discover every host that is looked at (one run of Ansible), compare, and say what stands in the way."""
+    hosts = hosts_looked_at(upgrade, tools)
+    everyone = tuple(host for each in hosts.values() for host in each)
+    traits = tools.content.traits(upgrade.plan.application) if tools.content else AnalysisTraits()
+    before = _look(tools, everyone, traits)
+    result = run_on_hosts(
+        upgrade,
+        tools,
+        HostWork(
+            "discover",
+            "discover.yml",
+            "estate",
+            upgrade.plan.from_version,
+            changes=False,
+            hosts=everyone,
+            variables={"changeover_analysis": True},
+        ),
+    )
+    after = _look(tools, everyone, traits)
+    facts = _facts(upgrade, tools, hosts, result, traits)
+    facts = replace(facts, before=before, after=after, all_hosts=tuple(host.name for host in everyone))
+    found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
+    waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
+    judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
+    gate = _gate(everyone, facts.reports, found, judged)
+    _keep(upgrade, tools, facts, found, judged)
+    tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    _mark_versions(upgrade, tools, hosts, facts.reports)
+    return _answer(result, gate, judged)
+
+
+def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...]]:
+    """All of the plan's, those of the baseline included; an analysis of chosen environments looks at those alone."""
+    frozen = tools.ledger.frozen_hosts(upgrade.run.key)
+    plan = upgrade.plan
+    wanted: tuple[Environment, ...] = plan.environments
+    if upgrade.mode is Mode.ANALYSE and len(upgrade.lanes) < len(plan.lanes):
+        wanted = upgrade.lanes
+    return {environment.name: frozen[environment.name] for environment in wanted}
+
+
+def _look(tools: Tools, hosts: tuple[Host, ...], traits: AnalysisTraits) -> Mapping[str, Watched]:
+    if tools.watch is None:
+        return {}
+    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
+    return tools.watch.look(hosts, credentials, ignoring=traits.written_while_running, timeout=LOOK_LIMIT)
+
+
+def _facts(
+    upgrade: Upgrade,
+    tools: Tools,
+    hosts: Mapping[str, tuple[Host, ...]],
+    result: ExecutionResult,
+    traits: AnalysisTraits,
+) -> AnalysisFacts:
+    plan = upgrade.plan
+    lanes = {name: each for name, each in hosts.items() if name != plan.baseline.name}
+    return AnalysisFacts(
+        plan=plan,
+        release=upgrade.release,
+        at=tools.clock(),
+        hosts=lanes,
+        records={name: tools.cmdb.environment(plan.client, plan.application, name) for name in lanes},
+        reports={host.host: host.report for host in result.hosts if host.report},
+        artefacts=tools.content.artefacts(plan.application, plan.to_version) if tools.content else None,
+        traits=traits,
+    )
+
+
+def _gate(
+    hosts: tuple[Host, ...], reports: Mapping[str, Mapping[str, Any]], found: Analysis, judged: AfterWaivers
+) -> GateResult:
+    results = (*(_discovered(host.name, reports.get(host.name)) for host in hosts), *found.results)
+    return GateResult(
+        GATE,
+        "",
+        tuple((result.key, result.host) for result in results),
+        results,
+        tuple(host.name for host in hosts),
+        tuple(sorted(reports)),
+        judged.findings,
+    )
+
+
+def _discovered(host: str, report: Any) -> CheckResult:
+    if not report:
+        return CheckResult("discovered", host, CheckState.FAILED, "the host gave no report")
+    return CheckResult("discovered", host, CheckState.PASSED, f"version {report.get('version')}")
+
+
+def _keep(upgrade: Upgrade, tools: Tools, facts: AnalysisFacts, found: Analysis, judged: AfterWaivers) -> None:
+    """The whole reading as a file, and what people read of it in the ledger itself."""
+    text = json.dumps(dict(facts.reports), indent=1, sort_keys=True, default=str)
+    keep_text(upgrade, tools, "", "discovery.json", text)
+    mark(
+        upgrade,
+        tools,
+        MarkKind.ANALYSED,
+        environments=list(facts.hosts),
+        impact=[item.as_json() for item in found.impact],
+        fidelity=[one.as_json() for one in found.fidelity],
+        inventory=list(inventory(facts)),
+        notes=list(judged.notes),
+    )
+
+
+def _mark_versions(
+    upgrade: Upgrade, tools: Tools, hosts: Mapping[str, tuple[Host, ...]], reports: Mapping[str, Mapping[str, Any]]
+) -> None:
+    for environment, each in hosts.items():
+        for host in each:
+            if host.name in reports:
+                mark(
+                    upgrade,
+                    tools,
+                    MarkKind.VERSION_DISCOVERED,
+                    environment,
+                    host=host.name,
+                    key=f"analysis-{host.name}",
+                    version=reports[host.name].get("version"),
+                )
+
+
+def _answer(result: ExecutionResult, gate: GateResult, judged: AfterWaivers) -> Answer:
+    if not result.successful:
+        return no(*result.reasons)
+    if not gate.passed:
+        return no(*gate.reasons())
+    waived = [finding for finding in judged.findings if finding.waived]
+    advisories = sum(not finding.inhibits for finding in judged.findings) - len(waived)
+    also = f", {len(waived)} inhibitors waived" if waived else ""
+    return yes(f"{len(gate.hosts_seen)} of {len(gate.hosts_planned)} hosts discovered, {advisories} advisories{also}")

@@ -1,0 +1,25 @@
+"""Waivers asked again just before the change: one that ended since the analysis lets nothing go on any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.waiver import expired
+from changeover.usecases.client_analysis import GATE
+from changeover.usecases.tools import Tools, Upgrade
+
+CHECK = "waivers-valid"
+
+
+def with_waivers(gate: GateResult, upgrade: Upgrade, tools: Tools) -> GateResult:
+    """The gate with one check more, if the analysis of this run was passed under a waiver that concerns its place."""
+    analyses = [found for _, found in tools.ledger.gates(upgrade.run.key, environment="") if found.gate == GATE]
+    findings = [f for f in (analyses[-1].findings if analyses else ()) if f.environment in ("", gate.environment)]
+    waived = [finding for finding in findings if finding.waived]
+    if not waived:
+        return gate
+    ended = expired(waived, on=tools.clock().date())
+    told = "; ".join(f"{f.waived.waiver} ({f.key}, {f.subject}) ended on {f.waived.until}" for f in ended if f.waived)
+    result = CheckResult(CHECK, "", CheckState.FAILED if ended else CheckState.PASSED, told or f"{len(waived)} count")
+    return replace(gate, declared=(*gate.declared, (CHECK, "")), results=(*gate.results, result))
