@@ -321,7 +321,8 @@ def _other_faults(document: Mapping[str, Any]) -> list[str]:
 
 
 def _window_faults(document: Mapping[str, Any]) -> list[str]:
-    environments = {e.get("name"): e for e in _entries(document, "environments")[1:]}
+    after_the_baseline = _entries(document, "environments")[1:]
+    environments = {e["name"]: e for e in after_the_baseline if isinstance(e.get("name"), str)}
     names = ", ".join(_texts(list(environments))) or "(there is none)"
     faults = []
     opening = _part(document, "unattended").get("window_of")

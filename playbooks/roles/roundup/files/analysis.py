@@ -12,16 +12,24 @@ import sys
 from pathlib import Path
 
 DONE = "the role does it"
+TEMPLATES = "templates the client never changed become the new release's; look at those the client changed"
+OTHER_TEMPLATES = ("jquery-3.5.1", "jquery-3.6.3", "timezone-extension")
+"""For trackers made from the templates devel and responsive."""
 SECRET = re.compile(r"pass|secret|token|key|salt|^tracker_web$|^main_database", re.IGNORECASE)
 # A line of config.ini that is commented out shows the default: "# Default: value" stands above each setting.
 SETTING = re.compile(r"^# Default: (?P<default>.*)\n(?P<key>#?\w+) = (?P<value>.*)$", re.MULTILINE)
 STEPS = {
     "schema-5-to-6": DONE,
     "settings-file": DONE,
+    "settings-file-2.3": DONE,
+    "settings-file-2.4": DONE,
     "schema-6-to-7": DONE,
     "schema-7-to-8": DONE,
     "session-storage": DONE,
-    "popups-cve": "templates the client never changed become the new release's; look at those the client changed",
+    "popups-cve": TEMPLATES,
+    "password-spellcheck": TEMPLATES,
+    "templates-xss": TEMPLATES,
+    "password-sha512": "hashes are renewed when their users log in",
     "userauditor": "done unless the client changed the detector",
 }
 
@@ -48,6 +56,10 @@ def steps(tracker, connection):
     rest = re.search(r"def \w+\(self, input\b", own)
     xhtml = re.search(r"^html_version\s*=\s*xhtml", settings, re.MULTILINE)
     rounds = re.search(r"^password_pbkdf2_default_rounds\s*=\s*(\d+)", settings, re.MULTILINE)
+    made_from = re.search(r"^Name:\s*(\w+)", text_of(tracker / "TEMPLATE-INFO.txt"), re.MULTILINE)
+    template = made_from.group(1) if made_from else "unknown"
+    found.update({name: told(*_made_from(template, ("devel", "responsive"))) for name in OTHER_TEMPLATES})
+    weak = bool(rounds) and int(rounds.group(1)) < 250000
     creates = re.search(r"addPermissionToRole\('Anonymous', 'Create', 'user'\)", schema)
     found.update(
         {
@@ -59,12 +71,19 @@ def steps(tracker, connection):
             "rest-endpoints": told(
                 bool(rest), "REST endpoints take `input`", "rename it to input_payload" if rest else ""
             ),
-            "password-rounds": told(
-                bool(rounds) and int(rounds.group(1)) < 250000, "recommended: set it to 250000 after the upgrade"
-            ),
+            "responsive-404": told(*_made_from(template, ("responsive",))),
+            "mysql-utf8mb4": told(False, "the tracker is on SQLite"),
+            "password-rounds-2.3": told(weak, "recommended: see password-rounds"),
+            "password-rounds": told(weak, "recommended: set it to 250000 after the upgrade"),
         }
     )
     return found
+
+
+def _made_from(template, concerned):
+    """None, for a person to look, where nothing says which template a tracker was made from."""
+    applies = None if template == "unknown" else template in concerned
+    return applies, "the tracker was made from the template %s" % template
 
 
 def fts5():
