@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -411,51 +409,3 @@ def test_shipped_expectations_can_be_used(directory: Path) -> None:
     """Each file is sound, and something is expected of each dataset: what nobody looks at need not be read."""
     found = load_expectations(directory)
     assert found.datasets.keys() == {expectation.dataset for expectation in found.expectations}
-
-
-FORKING = """
-import json, os, sys, time
-from datetime import timedelta
-from pathlib import Path
-
-began = time.process_time()
-import great_expectations
-imported = time.process_time() - began
-from changeover.adapters.expectation_suite import GreatExpectationsSuite
-from changeover.ports import Comparison
-
-root, evidence, data = Path(sys.argv[1]), Path(sys.argv[2]), json.load(sys.stdin)
-suite = GreatExpectationsSuite(root)
-suite.warm()
-comparisons = [Comparison(name, *both) for name, both in data.items()]
-before = sum(os.times()[2:4])
-run = suite.run_many("shop", comparisons, environment="e", evidence=evidence, timeout=timedelta(minutes=2))
-suite.warm()
-child = suite._warm[0].process.pid
-suite.close()
-print(json.dumps({
-    "imported": imported,
-    "spent": sum(os.times()[2:4]) - before,
-    "declared": len(run.declared),
-    "answers": len(run.results),
-    "no": sorted((r.host, r.key) for r in run.results if r.state != "passed"),
-    "left": not os.path.exists(f"/proc/{child}"),
-}))
-"""
-
-
-def test_a_process_that_has_the_library_forks_and_answers_the_same(run: SuiteRun, tmp_path: Path) -> None:
-    """As a task does whose scheduler imported it once for all of them: the same answers, without the import."""
-    write(tmp_path, EXPECTATIONS)
-    data = {name: [before, after] for name, (before, after, _) in CASES.items()}
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING, str(tmp_path), str(tmp_path / "evidence")],
-        input=json.dumps(data), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["declared"] == found["answers"] == len(run.declared)
-    expected = sorted((r.host, r.key) for r in run.results if r.state is not CheckState.PASSED)
-    assert [tuple(pair) for pair in found["no"]] == expected
-    assert found["left"]
-    assert (tmp_path / "evidence/expectations-console.txt").read_text() == ""

@@ -19,7 +19,6 @@ from changeover.orchestration.serve import AirflowServer
 from changeover.settings import Settings, load
 
 FAST = {
-    "CHANGEOVER_PRELOAD": "",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",

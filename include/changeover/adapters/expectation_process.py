@@ -7,7 +7,6 @@ path of the request (JSON). The answer is written beside it. Connections to anyw
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -240,11 +239,8 @@ def _refuse_connections(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError("this process opens no connection")
 
 
-def main(arguments: Sequence[str]) -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(int(arguments[0]))
-    logging.basicConfig(force=True)  # in a fork, the handlers are those of the program that forked
-    logging.disable(logging.INFO)
+def main() -> None:
+    signal.alarm(int(sys.argv[1]))
     sys.addaudithook(_refuse_connections)
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
     import great_expectations  # noqa: F401 - while the hosts are still being read, not after
@@ -262,4 +258,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from changeover.adapters import bounded_process, expectation_process
+from changeover.adapters import bounded_process
 from changeover.adapters.expectation_files import Expectation, Expectations, load_expectations
 from changeover.adapters.expectation_process import ANSWER, PREFIX
 from changeover.domain.acceptance import SuiteRun
@@ -27,12 +28,9 @@ IDLE_LIMIT = timedelta(minutes=30)
 """A process that was warmed and is not used ends after this time, or with us."""
 
 
-LIBRARY = "great_expectations"
-
-
 @dataclass(frozen=True)
 class _Child:
-    process: bounded_process.Process
+    process: subprocess.Popen[bytes]
     directory: Path
 
     @property
@@ -154,14 +152,9 @@ def _start(limit: timedelta) -> _Child:
     directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     environment = bounded_process.plain_environment(directory, GX_ANALYTICS_ENABLED="False", DO_NOT_TRACK="true")
     seconds = str(int(limit.total_seconds()) + 60)
+    argv = [sys.executable, "-m", "changeover.adapters.expectation_process", seconds]
     output = directory / "console.txt"
-    if LIBRARY in sys.modules:  # whoever forked us has spent the seconds that importing it takes
-        process: bounded_process.Process = bounded_process.fork(
-            lambda: expectation_process.main([seconds]), environment=environment, directory=directory, output=output
-        )
-    else:
-        argv = [sys.executable, "-m", expectation_process.__name__, seconds]
-        process = bounded_process.start(argv, environment=environment, directory=directory, output=output)
+    process = bounded_process.start(argv, environment=environment, directory=directory, output=output)
     return _Child(process, directory)
 
 

@@ -86,9 +86,6 @@ def airflow_environment(
     return {
         **SHARED,
         **product_environment(settings),
-        # Eight CPU seconds once instead of in every acceptance gate; where it is not set, each gate spends them.
-        "CHANGEOVER_PRELOAD": "great_expectations",
-        "GX_ANALYTICS_ENABLED": "False",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.project / "plugins"),

@@ -48,8 +48,6 @@ PATIENCE = 5.0
 QUICK_DEATH = 10.0
 MOST_QUICK_DEATHS = 3
 PR_SET_PDEATHSIG = 1
-PRELOAD = "CHANGEOVER_PRELOAD"
-"""Modules that the scheduler imports before it forks its workers, separated by blanks."""
 
 
 @dataclass
@@ -191,22 +189,9 @@ def _become(name: str, log: Path, parent: int) -> None:
 def _airflow(arguments: tuple[str, ...]) -> None:
     from airflow.cli import cli_parser
 
-    if arguments[0] == "scheduler":
-        _preload(os.environ.get(PRELOAD, "").split())
     sys.argv = ["airflow", *arguments]
     parsed = cli_parser.get_parser().parse_args(list(arguments))
     parsed.func(parsed)
-
-
-def _preload(names: list[str]) -> None:
-    """Import what the tasks' gates need, once, for all tasks that are forked from here."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads would not survive the forks
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception as exc:  # noqa: BLE001  # then every gate imports it for itself, and says what is wrong
-            _note(f"module cannot be imported: name={name} error={exc!r}")
-    gc.freeze()
 
 
 def main() -> int:
