@@ -27,10 +27,12 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
 release_app = typer.Typer(help="Check release records, and find the way between releases.", no_args_is_help=True)
+host_app = typer.Typer(help="What the hosts themselves say.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
 window_app = typer.Typer(help="Maintenance windows and freezes, in local time and UTC.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
+app.add_typer(host_app, name="host")
 app.add_typer(window_app, name="window")
 app.add_typer(release_app, name="release")
 app.add_typer(lab_app, name="lab")
@@ -325,6 +327,23 @@ def documents(
 
     first = start.date() if start else None
     raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
+
+
+@host_app.command("status")
+def host_status(
+    wanted: Annotated[list[str], typer.Argument(metavar="PLAN_OR_CLIENT", help="Plan files, or names of clients.")],
+    *,
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every host who holds it.
+
+    Over a fresh connection: lock, marker and living processes, whether the run's controller still runs, and what a
+    person may do. Exit code 1 when a host does not answer or is held by a run that is not at work.
+    """
+    from changeover.cli_host import status as show
+
+    raise typer.Exit(show(wanted, tuple(environment or ()), as_json=as_json))
 
 
 @window_app.command("show")

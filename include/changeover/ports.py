@@ -15,6 +15,7 @@ from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
+from changeover.domain.host_lock import HostHold
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
 
@@ -249,6 +250,13 @@ class Probe(Protocol):
     ) -> Mapping[str, HostFacts]: ...
 
 
+class Holds(Protocol):
+    """Reads lock, marker and living executions of hosts over fresh connections; changes nothing."""
+
+    def holds(self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta) -> Mapping[str, HostHold]:
+        """One answer per host, whatever the host does."""
+
+
 class AcceptanceSuite(Protocol):
     """The application's pytest-testinfra suite."""
 
@@ -325,7 +333,9 @@ __all__ = [
     "ExecutionSpec",
     "Executor",
     "ExpectationSuite",
+    "Holds",
     "HostFacts",
+    "HostHold",
     "Incident",
     "Ledger",
     "OutboxItem",
