@@ -63,6 +63,14 @@ class FaultName(StrEnum):
     KILL = "kill"
 
 
+class WayName(StrEnum):
+    """What a person may do with a run that stopped; the same words as `domain.settlement.Way`."""
+
+    RESUME = "resume"
+    BACK_OUT = "back-out"
+    CLOSE = "close"
+
+
 class Ring(StrEnum):
     """How much is tested; the same as `testing.rings.RINGS`."""
 
@@ -288,6 +296,35 @@ def status(wanted: RunKey = None, *, as_json: AsJson = False) -> None:
     from changeover.cli_status import show
 
     raise typer.Exit(show(wanted, as_json=as_json))
+
+
+@app.command()
+def settle(
+    wanted: Annotated[str, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins.")],
+    *,
+    do: Annotated[WayName | None, typer.Option(help="Carry this out; without it nothing is changed.")] = None,
+    by: Annotated[str, typer.Option(metavar="LOGIN", help="Who decides, as the plan names them.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the run.")] = "",
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is true of a run that stopped half-way, and settle it.
+
+    Asks every host (marker, lock, processes, version), the ledger and Airflow; says for resume, back-out and close
+    whether it is possible and why. Exit code 1 when something is to be settled, or what was ordered could not be done.
+    """
+    from changeover.cli_settle import settle as settle_run
+
+    raise typer.Exit(
+        settle_run(
+            wanted,
+            str(do) if do else None,
+            by=by,
+            reason=reason,
+            environments=tuple(environment or ()),
+            as_json=as_json,
+        )
+    )
 
 
 @app.command()

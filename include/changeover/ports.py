@@ -257,6 +257,16 @@ class Holds(Protocol):
         """One answer per host, whatever the host does."""
 
 
+class Workflow(Protocol):
+    """What drives a run (Airflow). Raise `ChangeoverError` when it does not answer."""
+
+    def state(self, run: Run) -> str | None:
+        """running, queued, success or failed; None when it does not know the run."""
+
+    def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
+        """Have a lane's stage and all that follows done again; the answer names the tasks. "" is the whole run."""
+
+
 class AcceptanceSuite(Protocol):
     """The application's pytest-testinfra suite."""
 
@@ -343,6 +353,7 @@ __all__ = [
     "RunRecord",
     "SuiteRun",
     "Vault",
+    "Workflow",
     "WriteState",
     "fresh",
 ]

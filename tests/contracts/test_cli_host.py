@@ -11,10 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from changeover import cli
-from changeover.adapters import cmdb_sql, ledger_sql
-from changeover.domain.estate import Estate
-from tests.support.content import make, plan_with, put
+from changeover.adapters import ledger_sql
 from tests.support.records import a_run
+from tests.support.site import make_site
 from tests.support.sshd import Sshd, sshd
 
 if TYPE_CHECKING:
@@ -32,46 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 @pytest.fixture
 def root(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose client has one host an environment, all of them this server."""
-    settings = make(tmp_path)
-    settings.home.mkdir()
-    for name in ("plans", "releases", "acceptance", "expectations", "playbooks", "home"):
-        monkeypatch.setenv(f"CHANGEOVER_{name.upper()}", str(tmp_path / name))
-    for name in ("LEDGER_URL", "CMDB_URL", "CONNECTIONS"):
-        monkeypatch.delenv(f"CHANGEOVER_{name}", raising=False)
-    extra = {"private_key": server.key}
-    monkeypatch.setenv("AIRFLOW_CONN_SSH_ACME", json.dumps({"conn_type": "ssh", "extra": extra}))
-    put(tmp_path / "plans/acme/app-2.yaml", plan_with())
-    from changeover.adapters.plan_files import load_plan
-
-    plan = load_plan(tmp_path / "plans/acme/app-2.yaml")
-    ledger_sql.migrate(settings.ledger_url)
-    cmdb_sql.migrate(settings.cmdb_url)
-    estate = {
-        "client": {"slug": "acme", "name": "Acme"},
-        "applications": [{"slug": plan.application}],
-        "environments": [
-            {
-                "name": environment.name,
-                "kind": environment.kind,
-                "application": plan.application,
-                "hosts": [
-                    {
-                        "name": f"{environment.name}-1",
-                        "address": server.address,
-                        "port": server.port,
-                        "user": server.user,
-                        "connection": "ssh_acme",
-                        "host_keys": [server.known_hosts],
-                        "variables": {"host_state_dir": str(tmp_path / "state" / environment.name)},
-                    }
-                ],
-            }
-            for environment in plan.environments
-        ],
-    }
-    cmdb = cmdb_sql.SqlCmdb(settings.cmdb_url)
-    cmdb.import_estate(Estate.model_validate(estate))
-    cmdb.close()
+    settings = make_site(server, tmp_path, monkeypatch)
     ledger_sql.SqlLedger(settings.ledger_url).open_run(a_run("acme-run"))
     return tmp_path
 

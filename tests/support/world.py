@@ -224,6 +224,8 @@ class World:
     def _change(self, host: str, spec: ExecutionSpec) -> None:
         if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
             self.versions[host] = spec.variables["target_version"]
+        if spec.playbook in ("commit.yml", "release.yml", "stand_down.yml") and host in self.held:
+            self.held[host] = replace(self.held[host], lock=None)
 
     def _result(self, host: str, bad: bool) -> HostResult:
         if host in self.unreachable:

@@ -23,8 +23,9 @@ from changeover.domain.host_lock import (
 from changeover.domain.plan import Plan
 from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus
 from changeover.domain.run_view import utc
+from changeover.domain.settlement import closed_by
 from changeover.errors import CmdbError
-from changeover.ports import Cmdb, Executor, Holds, Ledger, Vault, fresh
+from changeover.ports import Cmdb, Executor, Holds, Ledger, Vault
 
 LIMIT = timedelta(seconds=15)
 """For one host, from the connection to the last word of its answer."""
@@ -139,8 +140,8 @@ def host_status(
     """All hosts at once; one that does not answer says so and hides no other."""
     hosts = {host.name: host for place in places for host in place.hosts}
     found = read_holds(tuple(hosts.values()), holds, vault)
-    runs = {hold.lock.run for hold in found.values() if hold.lock and hold.lock.run}
-    standings = {key: standing_of(key, ledger, executor) for key in sorted(runs)}
+    held = {(hold.lock.run, hold.lock.environment) for hold in found.values() if hold.lock and hold.lock.run}
+    standings = {key: standing_of(*key, ledger, executor) for key in sorted(held)}
     return tuple(_status(place, found[host.name], standings, now) for place in places for host in place.hosts)
 
 
@@ -151,19 +152,20 @@ def read_holds(hosts: Sequence[Host], holds: Holds, vault: Vault) -> Mapping[str
     return holds.holds(hosts, credentials, timeout=LIMIT)
 
 
-def standing_of(key: str, ledger: Ledger, executor: Executor) -> RunStanding:
+def standing_of(key: str, environment: str, ledger: Ledger, executor: Executor) -> RunStanding:
+    """Of a run, for its lock in this environment."""
     run = ledger.run(key)
     if run is None:
         return RunStanding(key, known=False)
     steps = ledger.steps(key)
     outcome = ledger.outcomes(key).get("")
-    settled = fresh(MarkKind.SETTLED, ledger.marks(key, kind=MarkKind.SETTLED))
+    settled = ledger.marks(key, kind=MarkKind.SETTLED)
     return RunStanding(
         key,
         known=True,
         title=_title(run),
         outcome=str(outcome.outcome) if outcome else None,
-        closed_by=str(settled.data.get("by", "")) if settled else "",
+        closed_by=closed_by(mark for mark in settled if mark.environment in ("", environment)),
         controller=controller_of(steps, executor),
         tokens=tokens_of(steps),
     )
@@ -192,8 +194,10 @@ def _title(run: Run) -> str:
     return f"{run.client} {run.upgrade}, {run.mode}, asked for by {run.requested_by}"
 
 
-def _status(place: Place, hold: HostHold, standings: Mapping[str, RunStanding], now: datetime) -> HostStatus:
-    standing = standings.get(hold.lock.run) if hold.lock else None
+def _status(
+    place: Place, hold: HostHold, standings: Mapping[tuple[str, str], RunStanding], now: datetime
+) -> HostStatus:
+    standing = standings.get((hold.lock.run, hold.lock.environment)) if hold.lock else None
     late = hold.lock is not None and overdue(hold.lock, now)
     return HostStatus(
         place.client, place.application, place.environment, hold, standing, takeover(hold, standing), late
