@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
@@ -28,6 +29,7 @@ def task_instance(state: str = "", status: int = 0) -> Any:
 
 
 def test_what_a_task_is_told_of_another_run() -> None:
+    assert TaskWorkflow(task_instance(DagRunState.FAILED)).state(a_run()) == "failed"
     assert TaskWorkflow(task_instance("failed")).state(a_run()) == "failed"
     assert TaskWorkflow(task_instance(status=404)).state(a_run()) is None
     with pytest.raises(ChangeoverError, match="does not tell"):

@@ -42,11 +42,12 @@ class TaskWorkflow:
         from airflow.sdk.exceptions import AirflowRuntimeError
 
         try:
-            return str(self._task_instance.get_dagrun_state(run.dag_id, run.dag_run_id))
+            state = self._task_instance.get_dagrun_state(run.dag_id, run.dag_run_id)
         except AirflowRuntimeError as exc:
             if (exc.error.detail or {}).get("status_code") == 404:
                 return None
             raise AirflowError(f"Airflow does not tell the state of a run: {exc}", where=run.key) from exc
+        return str(getattr(state, "value", state))  # a generated enum, whose text is its name
 
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         raise AirflowError("a task starts nothing again", where=run.key, then="use `changeover settle`")
