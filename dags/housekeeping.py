@@ -1,6 +1,7 @@
-"""Airflow DAG: what has to happen beside the upgrades, on a clock. Logic lives in changeover.usecases."""
+"""Airflow DAGs: what has to happen beside the upgrades, on a clock. Logic lives in changeover.usecases."""
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, task
 
@@ -23,3 +24,25 @@ with DAG(
         return deliver_waiting()
 
     deliver_outbox()
+
+
+with DAG(
+    dag_id="changeover.sweep",
+    dag_display_name="Sweep",
+    schedule=timedelta(minutes=1),
+    start_date=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=5),
+    tags=["changeover"],
+    doc_md="Holds ledger, Airflow and hosts against each other and fails when they disagree. It changes nothing.",
+):
+
+    @task(task_id="compare", task_display_name="Compare ledger, Airflow and hosts")
+    def compare(**context: Any) -> str:
+        """Fails with everything that disagrees: `changeover settle RUN` says what is true of a run, and what to do."""
+        from changeover.orchestration.sweeper import sweep_now
+
+        return sweep_now(context)
+
+    compare()

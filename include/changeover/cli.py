@@ -27,10 +27,12 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
 release_app = typer.Typer(help="Check release records, and find the way between releases.", no_args_is_help=True)
+host_app = typer.Typer(help="What the hosts themselves say.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
 window_app = typer.Typer(help="Maintenance windows and freezes, in local time and UTC.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
+app.add_typer(host_app, name="host")
 app.add_typer(window_app, name="window")
 app.add_typer(release_app, name="release")
 app.add_typer(lab_app, name="lab")
@@ -59,6 +61,14 @@ class FaultName(StrEnum):
     INTEGRATION = "integration"
     MODULE = "module"
     KILL = "kill"
+
+
+class WayName(StrEnum):
+    """What a person may do with a run that stopped; the same words as `domain.settlement.Way`."""
+
+    RESUME = "resume"
+    BACK_OUT = "back-out"
+    CLOSE = "close"
 
 
 class Ring(StrEnum):
@@ -324,6 +334,35 @@ def status(wanted: RunKey = None, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def settle(
+    wanted: Annotated[str, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins.")],
+    *,
+    do: Annotated[WayName | None, typer.Option(help="Carry this out; without it nothing is changed.")] = None,
+    by: Annotated[str, typer.Option(metavar="LOGIN", help="Who decides, as the plan names them.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the run.")] = "",
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is true of a run that stopped half-way, and settle it.
+
+    Asks every host (marker, lock, processes, version), the ledger and Airflow; says for resume, back-out and close
+    whether it is possible and why. Exit code 1 when something is to be settled, or what was ordered could not be done.
+    """
+    from changeover.cli_settle import settle as settle_run
+
+    raise typer.Exit(
+        settle_run(
+            wanted,
+            str(do) if do else None,
+            by=by,
+            reason=reason,
+            environments=tuple(environment or ()),
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def report(
     wanted: RunKey = None,
     *,
@@ -360,6 +399,23 @@ def documents(
 
     first = start.date() if start else None
     raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
+
+
+@host_app.command("status")
+def host_status(
+    wanted: Annotated[list[str], typer.Argument(metavar="PLAN_OR_CLIENT", help="Plan files, or names of clients.")],
+    *,
+    environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every host who holds it.
+
+    Over a fresh connection: lock, marker and living processes, whether the run's controller still runs, and what a
+    person may do. Exit code 1 when a host does not answer or is held by a run that is not at work.
+    """
+    from changeover.cli_host import status as show
+
+    raise typer.Exit(show(wanted, tuple(environment or ()), as_json=as_json))
 
 
 @window_app.command("show")

@@ -17,6 +17,7 @@ from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
+from changeover.domain.host_lock import HostHold
 from changeover.domain.outcome import Verdict
 from changeover.domain.plan import Plan
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
@@ -275,6 +276,23 @@ class AnalysisContent(Protocol):
         """Raise `PlanError` with every fault of the client's file."""
 
 
+class Holds(Protocol):
+    """Reads lock, marker and living executions of hosts over fresh connections; changes nothing."""
+
+    def holds(self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta) -> Mapping[str, HostHold]:
+        """One answer per host, whatever the host does."""
+
+
+class Workflow(Protocol):
+    """What drives a run (Airflow). Raise `ChangeoverError` when it does not answer."""
+
+    def state(self, run: Run) -> str | None:
+        """running, queued, success or failed; None when it does not know the run."""
+
+    def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
+        """Have a lane's stage and all that follows done again; the answer names the tasks. "" is the whole run."""
+
+
 class AcceptanceSuite(Protocol):
     """The application's pytest-testinfra suite."""
 
@@ -352,7 +370,9 @@ __all__ = [
     "ExecutionSpec",
     "Executor",
     "ExpectationSuite",
+    "Holds",
     "HostFacts",
+    "HostHold",
     "Incident",
     "Ledger",
     "OutboxItem",
@@ -361,6 +381,7 @@ __all__ = [
     "SuiteRun",
     "Vault",
     "Watch",
+    "Workflow",
     "WriteState",
     "fresh",
 ]

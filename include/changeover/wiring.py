@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from changeover.adapters.shelf import DiskShelf
     from changeover.domain.analysis_report import AnalysisReport
     from changeover.domain.plan import Plan
+    from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, Ledger, Vault
+    from changeover.ports import Cmdb, Executor, Holds, Ledger, Vault
     from changeover.usecases.documents.subject import Subject
-    from changeover.usecases.tools import Tools
+    from changeover.usecases.tools import Tools, Upgrade
 
 
 def load_settings() -> Settings:
@@ -39,6 +40,29 @@ def cmdb(settings: Settings) -> Cmdb:
     from changeover.adapters.cmdb_sql import SqlCmdb
 
     return SqlCmdb(settings.cmdb_url)
+
+
+def holds() -> Holds:
+    from changeover.adapters.host_holds import SshHolds
+
+    return SshHolds()
+
+
+def executor(settings: Settings) -> Executor:
+    from changeover.adapters.ansible_runs import AnsibleExecutor
+
+    return AnsibleExecutor(settings.playbooks)
+
+
+def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
+    """The run with the plan text that it was opened on."""
+    from changeover.adapters.plan_files import parse_plan
+    from changeover.adapters.release_files import load_release, read_product
+    from changeover.usecases.tools import Upgrade
+
+    plan = parse_plan(run.plan_text.encode(), name="the pinned plan")
+    record = load_release(plan.release, releases=settings.releases)
+    return Upgrade(run, plan, record, read_product(record.product, releases=settings.releases))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | None = None) -> Tools:

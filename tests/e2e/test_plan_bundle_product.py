@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from changeover import wiring
 from changeover.adapters.plan_files import plan_digest
 from changeover.domain.record import run_key
+from changeover.orchestration.workflow import ApiWorkflow
 from changeover.settings import PROJECT
 from tests.support.airflow import TestAirflow, airflow, settings_at
+from tests.support.records import a_run
 
 pytestmark = pytest.mark.e2e
 DAGS = ("nordwind.tryton-8.0", "lindgren.roundup-2.6")
@@ -28,8 +31,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
 
 
 def test_every_shipped_plan_is_a_dag_and_nothing_is_wrong(started: TestAirflow) -> None:
-    """The housekeeping as well."""
-    for dag_id in (*DAGS, "changeover.housekeeping"):
+    """The housekeeping and the sweep as well."""
+    for dag_id in (*DAGS, "changeover.housekeeping", "changeover.sweep"):
         started.client().wait_for_dag(dag_id)
     assert started.client().import_errors() == {}
 
@@ -56,3 +59,20 @@ def test_a_run_is_recorded_on_the_text_it_began_with(started: TestAirflow) -> No
     assert recorded is not None
     assert recorded.plan_digest == plan_digest(old)
     assert str(wiring.ledger(settings).outcomes(recorded.key)[""].outcome) == "refused"
+
+
+def test_a_sweep_sees_what_became_of_other_runs(started: TestAirflow) -> None:
+    """One run that Airflow ended and one that it does not know; the API for people tells the same of both."""
+    client, ledger = started.client(), wiring.ledger(started.settings)
+    client.wait_for_dag("changeover.housekeeping")
+    kept = client.wait(client.trigger("changeover.housekeeping"), timeout=180)
+    ended = ledger.open_run(a_run("ended-run", dag_id=kept.dag_id, dag_run_id=kept.run_id))
+    lost = ledger.open_run(a_run("lost-run", opened_at=datetime.now(UTC) - timedelta(days=1)))
+    api = ApiWorkflow(client)
+    assert (api.state(ended), api.state(lost)) == (kept.state, None)
+    client.wait_for_dag("changeover.sweep")
+    swept = client.wait(client.trigger("changeover.sweep"), timeout=180)
+    assert swept.state == "failed"
+    told = client.log(swept, "compare")
+    assert "run ended-run has no end in the ledger, and Airflow's run ended" in told
+    assert "run lost-run has no end in the ledger, and Airflow does not know it" in told

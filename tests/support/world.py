@@ -16,6 +16,7 @@ from changeover.domain.estate import Estate, Host
 from changeover.domain.execution import ExecutionResult, HostResult, HostState
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import CheckResult, CheckState
+from changeover.domain.host_lock import HostHold
 from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind, StepStatus
 from changeover.domain.release import ReleaseRecord
@@ -131,6 +132,8 @@ class World:
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
+    held: dict[str, HostHold] = field(default_factory=dict)
+    """What hosts say of lock, marker and processes; one that is not named is free."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     cmdb: MemoryCmdb = field(default_factory=MemoryCmdb)
 
@@ -187,6 +190,10 @@ class World:
     ) -> Mapping[str, HostFacts]:
         return {host.name: HostFacts(host.name, host.name not in self.unreachable) for host in hosts}
 
+    def holds(self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta) -> Mapping[str, HostHold]:
+        away = {name: HostHold(name, False, f"{name}: no connection", processes=None) for name in self.unreachable}
+        return {host.name: away.get(host.name) or self.held.get(host.name, HostHold(host.name, True)) for host in hosts}
+
     # executor
     def running(self, directory: Path) -> bool:
         return str(directory) in self.alive
@@ -217,6 +224,8 @@ class World:
     def _change(self, host: str, spec: ExecutionSpec) -> None:
         if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
             self.versions[host] = spec.variables["target_version"]
+        if spec.playbook in ("commit.yml", "release.yml", "stand_down.yml") and host in self.held:
+            self.held[host] = replace(self.held[host], lock=None)
 
     def _result(self, host: str, bad: bool) -> HostResult:
         if host in self.unreachable:

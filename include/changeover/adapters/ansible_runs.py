@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -30,6 +29,7 @@ from changeover.adapters.execution_directory import (
     write_first,
 )
 from changeover.adapters.private_directory import clear_leftovers
+from changeover.domain import execution
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult, HostResult, HostState
 from changeover.domain.record import StepStatus
@@ -202,9 +202,7 @@ class AnsibleExecutor:
 
 
 def execution_token(spec: ExecutionSpec) -> str:
-    """Follows from the names alone: it can be looked for on hosts even when every record here is lost."""
-    parts = (spec.run_key, spec.environment, spec.step, str(spec.generation))
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return execution.execution_token(spec.run_key, spec.environment, spec.step, spec.generation)
 
 
 def ask_to_stop(directory: ExecutionDirectory, why: str) -> None:

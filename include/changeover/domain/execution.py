@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from changeover.domain.record import StepStatus
+
+
+def execution_token(run_key: str, environment: str, step: str, generation: int) -> str:
+    """Follows from the names alone: it can be looked for on hosts even when every record here is lost."""
+    return sha256("\n".join((run_key, environment, step, str(generation))).encode()).hexdigest()[:32]
 
 
 class HostState(StrEnum):

@@ -16,6 +16,11 @@ class Decision(StrEnum):
     NOT_STARTED = "not_started"
 
 
+def lane_group(environment: str) -> str:
+    """Name of the lane's group of tasks in the DAG."""
+    return f"s08_s09_{environment.replace('.', '_')}"
+
+
 @dataclass(frozen=True)
 class LaneFacts:
     """What the ledger says of one environment in one run."""

@@ -82,6 +82,8 @@ class MarkKind(StrEnum):
     RUN_SHEET = "run_sheet"
     CHANGE_CLOSED = "change_closed"
     BLOCKED = "blocked"
+    SETTLED = "settled"
+    """A person closed what could not be proven: who, why, and what was found."""
 
 
 @dataclass(frozen=True)

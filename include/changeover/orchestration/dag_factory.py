@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TaskGroup
 from airflow.sdk.definitions.param import ParamsDict
 
+from changeover.domain.lane import lane_group
 from changeover.domain.plan import Approval, Environment, Mode, Plan
 from changeover.orchestration import texts
 from changeover.orchestration.operators import (
@@ -175,7 +176,7 @@ class _Builder:
 
     def _lane(self, lane: Environment, before: Any) -> Any:
         with self._group(
-            f"s08_s09_{_id(lane.name)}",
+            lane_group(lane.name),
             title=texts.lane_title(self.plan, lane),
             doc=texts.lane_doc(self.plan, lane),
         ):

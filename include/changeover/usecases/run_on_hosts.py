@@ -12,6 +12,8 @@ from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.generation import changing_generation, reading_generation
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
+from changeover.domain.settlement import closed_by
+from changeover.errors import ExecutionError
 from changeover.ports import ExecutionSpec
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
 
@@ -33,17 +35,32 @@ class HostWork:
     restore_point: str = ""
     limit: timedelta = PLAYBOOK_LIMIT
     variables: Mapping[str, Any] = field(default_factory=dict)
+    closing: bool = False
+    """It gives back what a run holds that a person closed."""
 
 
 def run_on_hosts(upgrade: Upgrade, tools: Tools, work: HostWork) -> ExecutionResult:
     """Returns what happened host by host; raises only when Ansible itself could not be used."""
     hosts = work.hosts or hosts_of(upgrade, tools, work.environment)
+    if work.changes and not work.closing:
+        _refuse_if_closed(upgrade, tools, work)
     generation = _generation(upgrade, tools, work)
     result = _once(upgrade, tools, work, hosts, generation)
     if result.status is StepStatus.UNKNOWN and not work.changes and not tools.stop():
         tools.tell(f"{work.step}: the earlier reading was lost; reading again")
         result = _once(upgrade, tools, work, hosts, generation + 1)
     return result
+
+
+def _refuse_if_closed(upgrade: Upgrade, tools: Tools, work: HostWork) -> None:
+    """A person said what is true and gave the locks back; an Airflow that comes back later must not go on beside."""
+    by = closed_by(tools.ledger.marks(upgrade.run.key, environment=work.environment, kind=MarkKind.SETTLED))
+    if by:
+        raise ExecutionError(
+            f"this run was closed in {work.environment} by {by}: it changes nothing there any more",
+            where=f"{work.environment} {work.step}",
+            then="start a new run",
+        )
 
 
 def execution_running(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""Airflow as what drives a run: through its public API for people's commands, from inside a task for the sweeper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from changeover.domain.lane import lane_group
+from changeover.orchestration.airflow_client import AirflowClient, AirflowError
+
+if TYPE_CHECKING:
+    from changeover.domain.record import Run
+
+LAST_TASK = "record_outcome"
+
+
+class ApiWorkflow:
+    """As one person who may log in."""
+
+    def __init__(self, client: AirflowClient) -> None:
+        self._client = client
+
+    def state(self, run: Run) -> str | None:
+        try:
+            return self._client.run(run.dag_id, run.dag_run_id).state
+        except AirflowError as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
+        task = f"{lane_group(environment)}.{stage}" if environment else LAST_TASK
+        return self._client.clear(self._client.run(run.dag_id, run.dag_run_id), [task])
+
+
+class TaskWorkflow:
+    """As a task sees other runs; it reads, and starts nothing."""
+
+    def __init__(self, task_instance: Any) -> None:
+        self._task_instance = task_instance
+
+    def state(self, run: Run) -> str | None:
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        try:
+            state = self._task_instance.get_dagrun_state(run.dag_id, run.dag_run_id)
+        except AirflowRuntimeError as exc:
+            if (exc.error.detail or {}).get("status_code") == 404:
+                return None
+            raise AirflowError(f"Airflow does not tell the state of a run: {exc}", where=run.key) from exc
+        return str(getattr(state, "value", state))  # a generated enum, whose text is its name
+
+    def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
+        raise AirflowError("a task starts nothing again", where=run.key, then="use `changeover settle`")
