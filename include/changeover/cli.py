@@ -29,6 +29,8 @@ plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=Tru
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
 app.add_typer(lab_app, name="lab")
+effort_app = typer.Typer(help="Time sheets and rate cards, for the cost of non-billable time.", no_args_is_help=True)
+app.add_typer(effort_app, name="effort")
 
 
 class ModeName(StrEnum):
@@ -69,6 +71,24 @@ class Form(StrEnum):
 
     HTML = "html"
     JSON = "json"
+
+
+class KpiForm(StrEnum):
+    """Forms of the KPIs."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PNG = "png"
+
+
+class KpiBy(StrEnum):
+    """What KPIs are told by; the same as `domain.kpi.By`, which is slow to import."""
+
+    CLIENT = "client"
+    APPLICATION = "application"
+    TEAM = "team"
+    MONTH = "month"
 
 
 PlanPath = Annotated[Path, typer.Argument(help="Plan file, include/plans/<client>/<upgrade>.yaml.")]
@@ -249,6 +269,50 @@ def documents(
 
     first = start.date() if start else None
     raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
+
+
+@app.command()
+def kpi(
+    *,
+    form: Annotated[KpiForm, typer.Option("--format", help="table, json, csv, or png to show.")] = KpiForm.TABLE,
+    by: Annotated[KpiBy | None, typer.Option(help="Also for each of these.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File, '-' to print.")] = None,
+) -> None:
+    """Tell the KPIs from what the ledger holds.
+
+    Failure rate, success, on-time completion, non-billable time, client satisfaction, incidents. Exit code 1: no data.
+    """
+    from changeover.cli_kpi import show
+
+    days = [moment.date() if moment else None for moment in (first, last)]
+    raise typer.Exit(show(form=str(form), by=str(by) if by else None, first=days[0], last=days[1], out=out))
+
+
+@effort_app.command("import")
+def effort_import(file: Annotated[Path, typer.Argument(help="Time sheet: CSV in UTF-8.")]) -> None:
+    """Take a time sheet into the ledger.
+
+    Columns who, role, date, hours, run, plan, billable, and why and note. All of it or, with every fault told, nothing;
+    the same lines again count once.
+    """
+    from changeover.cli_kpi import import_sheet
+
+    raise typer.Exit(import_sheet(file))
+
+
+@effort_app.command("rates")
+def effort_rates(
+    provider: Annotated[str, typer.Option(help="Rate card under include/rates.")] = "default",
+) -> None:
+    """Record a rate card in the ledger.
+
+    What was valid before stays valid for its days.
+    """
+    from changeover.cli_kpi import record_rates
+
+    raise typer.Exit(record_rates(provider))
 
 
 @lab_app.command("up")

@@ -26,6 +26,7 @@ class Settings:
     artefacts: Path
     branding: Path = PROJECT / "include" / "branding"
     documents: Path = PROJECT / "include" / "documents"
+    rates: Path = PROJECT / "include" / "rates"
 
     @property
     def airflow_home(self) -> Path:
@@ -72,4 +73,5 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         artefacts=path("ARTEFACTS", home / "artefacts"),
         branding=path("BRANDING", include / "branding"),
         documents=path("DOCUMENTS", include / "documents"),
+        rates=path("RATES", include / "rates"),
     )

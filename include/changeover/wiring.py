@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from changeover.adapters.shelf import DiskShelf
     from changeover.domain.plan import Plan
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, Ledger, Vault
+    from changeover.ports import Cmdb, EffortBook, KpiReader, Ledger, Vault
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools
 
@@ -38,6 +38,19 @@ def cmdb(settings: Settings) -> Cmdb:
     from changeover.adapters.cmdb_sql import SqlCmdb
 
     return SqlCmdb(settings.cmdb_url)
+
+
+def kpis(settings: Settings) -> KpiReader:
+    from changeover.adapters.kpi_sql import SqlKpis
+
+    return SqlKpis(settings.ledger_url)
+
+
+def effort_book(settings: Settings) -> EffortBook:
+    from changeover.adapters.effort_entries import EntryEffortBook
+    from changeover.adapters.ledger_sql import open_store
+
+    return EntryEffortBook(open_store(settings.ledger_url))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None]) -> Tools:

@@ -36,6 +36,8 @@ class Run:
     reason: str
     change_reference: str
     opened_at: datetime
+    team: str = ""
+    """The team that does the upgrade; "" where the plan names none."""
 
 
 class MarkKind(StrEnum):
@@ -66,6 +68,10 @@ class MarkKind(StrEnum):
     RUN_SHEET = "run_sheet"
     CHANGE_CLOSED = "change_closed"
     BLOCKED = "blocked"
+    WINDOW_AGREED = "window_agreed"
+    INCIDENT_SEEN = "incident_seen"
+    SURVEY_ASKED = "survey_asked"
+    SURVEY_ANSWERED = "survey_answered"
 
 
 @dataclass(frozen=True)

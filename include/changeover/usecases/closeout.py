@@ -8,6 +8,7 @@ from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.deliver_outbox import deliver
+from changeover.usecases.incidents import open_incidents
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
 from changeover.usecases.support import CRITICAL
@@ -32,6 +33,7 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
     if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
         return yes("exit: unsuccessful and backed out")
+    open_incidents(upgrade, tools)  # marks those since the last look
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()

@@ -8,6 +8,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind, StepRecord
 from changeover.domain.runsheet import Durations, measured, run_sheet
 from changeover.ports import fresh
+from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -39,6 +40,8 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
         text=sheet.markdown(),
         total_seconds=sheet.total.total_seconds(),
     )
+    if upgrade.mode is Mode.IMPLEMENT:
+        mark_windows(upgrade, tools)
     tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
     return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
 
