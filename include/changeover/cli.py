@@ -290,6 +290,23 @@ def kpi(
     raise typer.Exit(show(form=str(form), by=str(by) if by else None, first=days[0], last=days[1], out=out))
 
 
+@app.command()
+def survey(
+    wanted: RunKey = None,
+    *,
+    url: Annotated[
+        str, typer.Option(envvar="CHANGEOVER_URL", help="Address under which the client reaches Airflow.")
+    ] = "http://127.0.0.1:8080",
+) -> None:
+    """Print the link under which the client answers the survey of a run.
+
+    Whoever has the link can answer, once, for thirty days; it shows nothing else.
+    """
+    from changeover.cli_kpi import survey_link
+
+    raise typer.Exit(survey_link(wanted, url=url))
+
+
 @effort_app.command("import")
 def effort_import(file: Annotated[Path, typer.Argument(help="Time sheet: CSV in UTF-8.")]) -> None:
     """Take a time sheet into the ledger.

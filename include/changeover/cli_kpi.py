@@ -1,4 +1,4 @@
-"""The commands `kpi`, `effort import` and `effort rates`."""
+"""The commands `kpi`, `effort import`, `effort rates` and `survey`."""
 
 from __future__ import annotations
 
@@ -161,3 +161,29 @@ def _refused(faults: tuple[object, ...]) -> int:
     for fault in faults:
         typer.echo(f"  {fault}", err=True)
     return 1
+
+
+def survey_link(wanted: str | None, *, url: str) -> int:
+    from changeover.domain.survey import OPEN_FOR
+    from changeover.usecases.show_status import NoSuchRun, find_run
+    from changeover.usecases.survey import survey_of
+
+    settings = wiring.load_settings()
+    if not wiring.is_made(settings.ledger_url):
+        typer.echo(NO_RUN_YET, err=True)
+        return 1
+    ledger = wiring.ledger(settings)
+    try:
+        run = find_run(ledger, wanted)
+    except NoSuchRun as exc:
+        typer.echo(str(exc), err=True)
+        return 1
+    survey = survey_of(ledger, run.key)
+    if survey is None or survey.answered:
+        why = "was answered" if survey else "is not open: the client is asked when an upgrade that began is closed"
+        typer.echo(f"the survey of {run.key} {why}", err=True)
+        return 1
+    until = wiring.now() + OPEN_FOR
+    typer.echo(f"{url.rstrip('/')}/changeover/survey/{wiring.survey_links(settings).token(run.key, until)}")
+    typer.echo(f"for the client of {survey.title}; can be answered once, until {until:%Y-%m-%d %H:%M} UTC", err=True)
+    return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,6 +27,8 @@ class Settings:
     branding: Path = PROJECT / "include" / "branding"
     documents: Path = PROJECT / "include" / "documents"
     rates: Path = PROJECT / "include" / "rates"
+    survey_key: str = field(default="", repr=False)
+    """Signs the survey's links; "" takes the one kept in the home."""
 
     @property
     def airflow_home(self) -> Path:
@@ -74,4 +76,5 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         branding=path("BRANDING", include / "branding"),
         documents=path("DOCUMENTS", include / "documents"),
         rates=path("RATES", include / "rates"),
+        survey_key=env.get("CHANGEOVER_SURVEY_KEY") or "",
     )

@@ -13,6 +13,7 @@ from changeover.settings import Settings
 if TYPE_CHECKING:
     from changeover.adapters.brand_files import BrandSet
     from changeover.adapters.shelf import DiskShelf
+    from changeover.adapters.survey_links import SurveyLinks
     from changeover.domain.plan import Plan
     from changeover.domain.report import Report
     from changeover.ports import Cmdb, EffortBook, KpiReader, Ledger, Vault
@@ -51,6 +52,12 @@ def effort_book(settings: Settings) -> EffortBook:
     from changeover.adapters.ledger_sql import open_store
 
     return EntryEffortBook(open_store(settings.ledger_url))
+
+
+def survey_links(settings: Settings) -> SurveyLinks:
+    from changeover.adapters.survey_links import SurveyLinks, key_in
+
+    return SurveyLinks(settings.survey_key or key_in(settings.home / "survey.key"))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None]) -> Tools:

@@ -11,10 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from changeover import cli
+from changeover.adapters import ledger_sql
 from changeover.domain.blueprint_table import KPIS
 from changeover.domain.kpi import By
+from changeover.domain.outcome import Outcome, Verdict
+from changeover.domain.record import Mark, MarkKind
+from changeover.domain.survey import Survey, SurveyAnswer
+from changeover.orchestration.console_page import LedgerSurvey
 from changeover.settings import PROJECT
 from tests.support.kpi_ledger import Seeded
+from tests.support.records import KEY, NOW, a_run
 from tests.unit.test_cli import in_a_process
 
 
@@ -134,3 +140,25 @@ def test_the_page_says_of_each_kpi_what_the_blueprint_says() -> None:
 
 def test_the_command_line_offers_what_the_domain_knows() -> None:
     assert {str(by) for by in cli.KpiBy} == {str(by) for by in By}
+
+
+def test_the_link_of_a_survey_is_told_while_it_is_open(home: Path) -> None:
+    """The demonstration's story, told to a real ledger: asked at closeout, answered once, then closed."""
+    url = f"sqlite:///{home / 'ledger.db'}"
+    ledger_sql.migrate(url)
+    ledger = ledger_sql.SqlLedger(url)
+    ledger.open_run(a_run())
+    assert invoke("survey", KEY)[0] == 1
+    ledger.mark(Mark(KEY, MarkKind.SURVEY_ASKED, NOW, data={"title": "Tryton"}, key="survey-asked"))
+    code, out, err = invoke("survey", "--url", "https://changeover.example.com/")
+    prefix = "https://changeover.example.com/changeover/survey/"
+    assert (code, out.startswith(prefix)) == (0, True)
+    assert "until" in err
+    desk = LedgerSurvey()
+    token = out.removeprefix(prefix).strip()
+    assert desk.open(token) == Survey("Tryton", "nordwind", answered=False)
+    assert [desk.answer(token, SurveyAnswer({"overall": n})) for n in (5, 1)] == [True, False]
+    assert "was answered" in invoke("survey", KEY)[2]
+    ledger.record_outcome(KEY, "", Verdict(Outcome.SUCCESSFUL), NOW)
+    figures = json.loads(invoke("kpi", "--format", "json")[1])["figures"]
+    assert [(f["value"], f["denominator"]) for f in figures if f["kpi"] == "satisfaction"] == [(5.0, 1)]

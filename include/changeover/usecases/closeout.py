@@ -133,6 +133,9 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
                 notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}",
             )
         deliver(tools.ledger, tools.cmdb, tools.clock())
+    if upgrade.mode is Mode.IMPLEMENT and tools.ledger.outcomes(run.key).keys() - {""}:
+        mark(upgrade, tools, MarkKind.SURVEY_ASKED, key="survey-asked", title=plan.title)
+        tools.tell(f"the client's survey is open: `./changeover survey {run.key}` prints its link")
     mark(
         upgrade,
         tools,
