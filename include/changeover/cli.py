@@ -238,14 +238,16 @@ def report(
     *,
     form: Annotated[Form, typer.Option("--format", help="html for people, json for programs.")] = Form.HTML,
     out: Annotated[Path | None, typer.Option(help="File, '-' to print; else the reports directory.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="The post-implementation review instead.")] = False,
 ) -> None:
     """Write the report of a run.
 
-    Outcome, proofs, timeline, approvals, evidence, change record.
+    Outcome, proofs, timeline, approvals, evidence, change record. The review: forecast against actual, deviations,
+    decisions, incidents, proposed checks.
     """
     from changeover.cli_status import report as write
 
-    raise typer.Exit(write(wanted, form=str(form), out=out))
+    raise typer.Exit(write(wanted, form=str(form), out=out, review=review))
 
 
 @app.command()

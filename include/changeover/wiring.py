@@ -103,10 +103,13 @@ def deliver_waiting() -> str:
 
 
 def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
-    """The run's report as HTML and JSON under the reports directory; written whole or not at all."""
-    from changeover.adapters.report_files import write_report
+    """The run's report and its review, as HTML and JSON under the reports directory; each whole or not at all."""
+    from changeover.adapters.report_files import write_report, write_review
+    from changeover.domain.review import review_of
 
-    return write_report(report(tools.ledger, tools.cmdb, run_key), tools.settings.reports)
+    gathered = report(tools.ledger, tools.cmdb, run_key)
+    reviews = write_review(review_of(gathered), tools.settings.reports)
+    return write_report(gathered, tools.settings.reports) | {f"review_{form}": path for form, path in reviews.items()}
 
 
 def report(ledger: Ledger, cmdb: Cmdb | str, run_key: str) -> Report:

@@ -24,8 +24,7 @@ class SurveyLinks:
         self._serializer = URLSafeSerializer(key, salt="changeover.survey.1")
 
     def token(self, run: str, until: datetime) -> str:
-        text = self._serializer.dumps([run, int(until.timestamp())])
-        return text if isinstance(text, str) else text.decode()
+        return self._serializer.dumps([run, int(until.timestamp())])
 
     def run_of(self, token: str, now: datetime) -> str | None:
         """The run; None for a token that is not ours, was changed, or has expired."""
