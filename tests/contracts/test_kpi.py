@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -182,12 +183,12 @@ def lost_time(seeded: Seeded) -> Iterator[tuple[Lost, str, int, tuple[str, str, 
 
 def rate(role: str, day: str) -> int:
     """Cents an hour on that day; 0 where there is no rate."""
-    found = [card["rates"].get(role) for card in CARDS if card["valid_from"] <= day]  # type: ignore[attr-defined,operator]
+    found = [card["rates"].get(role) for card in CARDS if card["valid_from"] <= day]
     text = next((amount for amount in reversed(found) if amount), "0")
     return int(Fraction(text) * 100)
 
 
 def attended(measure: str, day: str) -> tuple[str, int]:
-    found = [card["attended"].get(measure) for card in CARDS if card["valid_from"] <= day]  # type: ignore[attr-defined,operator]
-    says = next((who for who in reversed(found) if who), {"role": "upgrade_manager", "percent": 100})
-    return says["role"], says["percent"]
+    found = [card["attended"].get(measure) for card in CARDS if card["valid_from"] <= day]
+    says: dict[str, Any] = next((who for who in reversed(found) if who), {"role": "upgrade_manager", "percent": 100})
+    return str(says["role"]), int(says["percent"])

@@ -25,7 +25,7 @@ TEAMS = ("", "north", "south")
 GOOD = (Outcome.SUCCESSFUL, Outcome.SUCCESSFUL_WITH_ISSUES)
 LANE_OUTCOMES = (*GOOD, *GOOD, Outcome.SUCCESSFUL, Outcome.BACKED_OUT, Outcome.REFUSED, Outcome.MISSED, Outcome.UNKNOWN)
 
-CARDS = (
+CARDS: tuple[dict[str, Any], ...] = (
     {"valid_from": "2026-01-01", "rates": {"upgrade_manager": "95.00", "support_lead": "80.05"},
      "attended": {"plan": {"role": "upgrade_manager", "percent": 10},
                   "support": {"role": "support_lead", "percent": 0}}},

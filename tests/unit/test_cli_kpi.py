@@ -102,7 +102,7 @@ def test_a_time_sheet_is_imported_once_and_counted(seeded: Seeded, tmp_path: Pat
 
     def hours() -> float:
         figures = json.loads(invoke("kpi", "--format", "json")[1])["figures"]
-        return sum(f["hours"] for f in figures if (f["part"], f["role"]) == ("out_of_scope", "upgrade_manager"))
+        return sum(float(f["hours"]) for f in figures if (f["part"], f["role"]) == ("out_of_scope", "upgrade_manager"))
 
     before = hours()
     assert invoke("effort", "import", sheet)[:2] == (0, "1 lines, 2 hours: 1 new, 0 on record before\n")

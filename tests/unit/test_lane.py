@@ -11,6 +11,7 @@ import pytest
 from changeover.domain.lane import Decision, LaneFacts, decide, hosts_to_back_out
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
+from changeover.domain.record import MarkKind
 from changeover.usecases import closeout, lane
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from tests.support.world import NEW, OLD, World, plan

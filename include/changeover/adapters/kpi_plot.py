@@ -27,11 +27,12 @@ def kpi_png(table: KpiTable) -> bytes:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Page
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.labelcolor": INK}):
-        page = Page(figsize=(11.69, 8.27), dpi=150, layout="constrained")
+        room = ConstrainedLayoutEngine(hspace=0.08, wspace=0.05, rect=(0.01, 0.03, 0.98, 0.88))
+        page = Page(figsize=(11.69, 8.27), dpi=150, layout=room)
         FigureCanvasAgg(page)
-        page.get_layout_engine().set(hspace=0.08, wspace=0.05, rect=(0.01, 0.03, 0.98, 0.88))  # type: ignore[union-attr]
         page.text(0.02, 0.97, "Upgrade KPIs", size=17, weight="bold", va="top")
         page.text(0.98, 0.965, _period(table), size=10, color=FAINT, ha="right", va="top")
         buckets = table.buckets[-MOST:] if table.asked.by else ("",)
