@@ -9,12 +9,12 @@ from datetime import timedelta
 OPEN_FOR = timedelta(days=30)
 """How long a link can be answered under."""
 QUESTIONS = {
-    "overall": "How satisfied are you with this upgrade as a whole?",
-    "result": "How well does the application work for you since then?",
-    "communication": "How well were you kept informed?",
+    "overall": "How was this upgrade as a whole?",
+    "result": "How does the application work for you since then?",
+    "communication": "How were you kept informed?",
 }
 """Key → what the client is asked; `overall` is what the KPI counts, and has to be answered."""
-SCORES = {"1": "not at all", "2": "little", "3": "fairly", "4": "well", "5": "very well"}
+SCORES = {"1": "poor", "2": "fair", "3": "good", "4": "very good", "5": "excellent"}
 LONGEST_COMMENT = 2000
 
 
