@@ -37,6 +37,8 @@ app.add_typer(window_app, name="window")
 app.add_typer(release_app, name="release")
 app.add_typer(lab_app, name="lab")
 app.add_typer(version_app, name="version")
+effort_app = typer.Typer(help="Time sheets and rate cards, for the cost of non-billable time.", no_args_is_help=True)
+app.add_typer(effort_app, name="effort")
 
 
 class ModeName(StrEnum):
@@ -110,6 +112,24 @@ class AnalysisForm(StrEnum):
     TABLE = "table"
     JSON = "json"
     HTML = "html"
+
+
+class KpiForm(StrEnum):
+    """Forms of the KPIs."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PNG = "png"
+
+
+class KpiBy(StrEnum):
+    """What KPIs are told by; the same as `domain.kpi.By`, which is slow to import."""
+
+    CLIENT = "client"
+    APPLICATION = "application"
+    TEAM = "team"
+    MONTH = "month"
 
 
 PlanPath = Annotated[Path, typer.Argument(help="Plan file, include/plans/<client>/<upgrade>.yaml.")]
@@ -368,14 +388,16 @@ def report(
     *,
     form: Annotated[Form, typer.Option("--format", help="html for people, json for programs.")] = Form.HTML,
     out: Annotated[Path | None, typer.Option(help="File, '-' to print; else the reports directory.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="The post-implementation review instead.")] = False,
 ) -> None:
     """Write the report of a run.
 
-    Outcome, proofs, timeline, approvals, evidence, change record.
+    Outcome, proofs, timeline, approvals, evidence, change record. The review: forecast against actual, deviations,
+    decisions, incidents, proposed checks.
     """
     from changeover.cli_status import report as write
 
-    raise typer.Exit(write(wanted, form=str(form), out=out))
+    raise typer.Exit(write(wanted, form=str(form), out=out, review=review))
 
 
 @app.command()
@@ -484,6 +506,67 @@ def window_import(
     from changeover.cli_window import import_file
 
     raise typer.Exit(import_file(file, client=client, zone=zone))
+
+
+@app.command()
+def kpi(
+    *,
+    form: Annotated[KpiForm, typer.Option("--format", help="table, json, csv, or png to show.")] = KpiForm.TABLE,
+    by: Annotated[KpiBy | None, typer.Option(help="Also for each of these.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File, '-' to print.")] = None,
+) -> None:
+    """Tell the KPIs from what the ledger holds.
+
+    Failure rate, success, on-time completion, non-billable time, client satisfaction, incidents. Exit code 1: no data.
+    """
+    from changeover.cli_kpi import show
+
+    days = [moment.date() if moment else None for moment in (first, last)]
+    raise typer.Exit(show(form=str(form), by=str(by) if by else None, first=days[0], last=days[1], out=out))
+
+
+@app.command()
+def survey(
+    wanted: RunKey = None,
+    *,
+    url: Annotated[
+        str, typer.Option(envvar="CHANGEOVER_URL", help="Address under which the client reaches Airflow.")
+    ] = "http://127.0.0.1:8080",
+) -> None:
+    """Print the link under which the client answers the survey of a run.
+
+    Whoever has the link can answer, once, for thirty days; it shows nothing else.
+    """
+    from changeover.cli_kpi import survey_link
+
+    raise typer.Exit(survey_link(wanted, url=url))
+
+
+@effort_app.command("import")
+def effort_import(file: Annotated[Path, typer.Argument(help="Time sheet: CSV in UTF-8.")]) -> None:
+    """Take a time sheet into the ledger.
+
+    Columns who, role, date, hours, run, plan, billable, and why and note. All of it or, with every fault told, nothing;
+    the same lines again count once.
+    """
+    from changeover.cli_kpi import import_sheet
+
+    raise typer.Exit(import_sheet(file))
+
+
+@effort_app.command("rates")
+def effort_rates(
+    provider: Annotated[str, typer.Option(help="Rate card under include/rates.")] = "default",
+) -> None:
+    """Record a rate card in the ledger.
+
+    What was valid before stays valid for its days.
+    """
+    from changeover.cli_kpi import record_rates
+
+    raise typer.Exit(record_rates(provider))
 
 
 @lab_app.command("up")

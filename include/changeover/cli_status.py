@@ -36,8 +36,9 @@ def show(wanted: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def report(wanted: str | None, *, form: str, out: Path | None) -> int:
-    from changeover.adapters.report_files import report_text, write_report, write_whole
+def report(wanted: str | None, *, form: str, out: Path | None, review: bool = False) -> int:
+    from changeover.adapters.report_files import report_text, review_text, write_report, write_review, write_whole
+    from changeover.domain.review import review_of
 
     found = _find(wanted)
     if isinstance(found, str):
@@ -45,12 +46,16 @@ def report(wanted: str | None, *, form: str, out: Path | None) -> int:
     ledger, view = found
     settings = wiring.load_settings()
     gathered = wiring.report(ledger, _cmdb(settings), view.run.key)
+    reviewed = review_of(gathered)
     if out is None:
-        typer.echo(str(write_report(gathered, settings.reports)[form]))
-    elif str(out) == "-":
-        typer.echo(report_text(gathered, form), nl=False)
+        written = write_review(reviewed, settings.reports) if review else write_report(gathered, settings.reports)
+        typer.echo(str(written[form]))
+        return 0
+    text = review_text(reviewed, form) if review else report_text(gathered, form)
+    if str(out) == "-":
+        typer.echo(text, nl=False)
     else:
-        write_whole(out, report_text(gathered, form))
+        write_whole(out, text)
         typer.echo(str(out))
     return 0
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,13 +13,16 @@ from changeover.domain.acceptance import SuiteRun
 from changeover.domain.analysis_facts import AnalysisTraits
 from changeover.domain.artefacts import ArtefactSet
 from changeover.domain.change import ChangeState, CloseCode
+from changeover.domain.effort import Effort
 from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
 from changeover.domain.host_lock import HostHold
+from changeover.domain.kpi import Asked, KpiSum
 from changeover.domain.outcome import Verdict
 from changeover.domain.plan import Plan
+from changeover.domain.rate_card import RateCard
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepRecord
 from changeover.domain.waiver import Waiver
 from changeover.domain.watch import Watched
@@ -89,6 +92,36 @@ class Ledger(Protocol):
 
     def verify_chain(self, key: str) -> tuple[str, ...]:
         """Every fault in the chained record of a run; empty when it is whole."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Cost of an hour of a role from a day (ISO date) on, in hundredths of the currency."""
+
+    provider: str
+    role: str
+    currency: str
+    cents: int
+    valid_from: str
+
+
+class EffortBook(Protocol):
+    """Time sheets and rate cards. Append-only; what is recorded twice counts once."""
+
+    def record_efforts(self, efforts: Iterable[Effort]) -> int:
+        """How many were not there yet; all of them are written, or none."""
+
+    def efforts(self) -> tuple[Effort, ...]: ...
+    def record_rate_card(self, card: RateCard) -> int:
+        """How many of its rates were not there yet; raise `LedgerError` where another one is on record for the day."""
+
+    def has_rate(self, role: str, day: date) -> bool: ...
+
+
+class KpiReader(Protocol):
+    """Sums over what the ledger holds; computed when asked, never stored."""
+
+    def sums(self, asked: Asked) -> tuple[KpiSum, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -366,6 +399,7 @@ __all__ = [
     "Comparison",
     "Credentials",
     "Datasets",
+    "EffortBook",
     "ExecutionResult",
     "ExecutionSpec",
     "Executor",
@@ -374,9 +408,11 @@ __all__ = [
     "HostFacts",
     "HostHold",
     "Incident",
+    "KpiReader",
     "Ledger",
     "OutboxItem",
     "Probe",
+    "Rate",
     "RunRecord",
     "SuiteRun",
     "Vault",

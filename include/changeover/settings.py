@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,9 @@ class Settings:
     documents: Path = PROJECT / "include" / "documents"
     freezes: Path = PROJECT / "include" / "freezes"
     waivers: Path = PROJECT / "include" / "waivers"
+    rates: Path = PROJECT / "include" / "rates"
+    survey_key: str = field(default="", repr=False)
+    """Signs the survey's links; "" takes the one kept in the home."""
 
     @property
     def airflow_home(self) -> Path:
@@ -76,4 +79,6 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         documents=path("DOCUMENTS", include / "documents"),
         freezes=path("FREEZES", include / "freezes"),
         waivers=path("WAIVERS", include / "waivers"),
+        rates=path("RATES", include / "rates"),
+        survey_key=env.get("CHANGEOVER_SURVEY_KEY") or "",
     )

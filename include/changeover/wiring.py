@@ -13,11 +13,12 @@ from changeover.settings import Settings
 if TYPE_CHECKING:
     from changeover.adapters.brand_files import BrandSet
     from changeover.adapters.shelf import DiskShelf
+    from changeover.adapters.survey_links import SurveyLinks
     from changeover.domain.analysis_report import AnalysisReport
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, Executor, Holds, Ledger, Vault
+    from changeover.ports import Cmdb, EffortBook, Executor, Holds, KpiReader, Ledger, Vault
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools, Upgrade
 
@@ -63,6 +64,25 @@ def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
     plan = parse_plan(run.plan_text.encode(), name="the pinned plan")
     record = load_release(plan.release, releases=settings.releases)
     return Upgrade(run, plan, record, read_product(record.product, releases=settings.releases))
+
+
+def kpis(settings: Settings) -> KpiReader:
+    from changeover.adapters.kpi_sql import SqlKpis
+
+    return SqlKpis(settings.ledger_url)
+
+
+def effort_book(settings: Settings) -> EffortBook:
+    from changeover.adapters.effort_entries import EntryEffortBook
+    from changeover.adapters.ledger_sql import open_store
+
+    return EntryEffortBook(open_store(settings.ledger_url))
+
+
+def survey_links(settings: Settings) -> SurveyLinks:
+    from changeover.adapters.survey_links import SurveyLinks, key_in
+
+    return SurveyLinks(settings.survey_key or key_in(settings.home / "survey.key"))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | None = None) -> Tools:
@@ -114,10 +134,13 @@ def deliver_waiting() -> str:
 
 
 def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
-    """The run's report as HTML and JSON under the reports directory; written whole or not at all."""
-    from changeover.adapters.report_files import write_report
+    """The run's report and its review, as HTML and JSON under the reports directory; each whole or not at all."""
+    from changeover.adapters.report_files import write_report, write_review
+    from changeover.domain.review import review_of
 
-    return write_report(report(tools.ledger, tools.cmdb, run_key), tools.settings.reports)
+    gathered = report(tools.ledger, tools.cmdb, run_key)
+    reviews = write_review(review_of(gathered), tools.settings.reports)
+    return write_report(gathered, tools.settings.reports) | {f"review_{form}": path for form, path in reviews.items()}
 
 
 def report(ledger: Ledger, cmdb: Cmdb | str, run_key: str) -> Report:

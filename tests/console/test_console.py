@@ -1,4 +1,4 @@
-"""Every route of the console asks who you are (C04)."""
+"""Every route of the console asks who you are (C04), but the survey's, which asks for a signed link."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from changeover.console.app import build_app
 from changeover.domain.record import run_key
+from tests.support.surveys import Desk
 
 
 def may_read(authorization: str = Header("")) -> None:
@@ -19,7 +20,9 @@ def may_read(authorization: str = Header("")) -> None:
 @pytest.fixture
 def client() -> TestClient:
     known = run_key("acme.tracker", "manual__1")
-    return TestClient(build_app(may_read=may_read, page=lambda key: "<h1>record</h1>" if key == known else None))
+    return TestClient(
+        build_app(may_read=may_read, page=lambda key: "<h1>record</h1>" if key == known else None, survey=Desk())
+    )
 
 
 def test_every_route_refuses_a_caller_without_a_login(client: TestClient) -> None:

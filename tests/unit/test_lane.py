@@ -11,6 +11,7 @@ import pytest
 from changeover.domain.lane import Decision, LaneFacts, decide, hosts_to_back_out
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
+from changeover.domain.record import MarkKind
 from changeover.usecases import closeout, lane
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from tests.support.world import NEW, OLD, World, plan
@@ -68,6 +69,19 @@ def test_a_failed_acceptance_is_backed_out_and_proven(world: World) -> None:
     assert world.versions["train1"] == OLD
     assert closeout.close(upgrade, tools).outcome is Outcome.BACKED_OUT
     assert world.cmdb.versions("acme", "tracker", "training") == {"train1": OLD}
+
+
+def test_the_client_is_asked_once_when_an_upgrade_is_closed(world: World) -> None:
+    """Also after a back-out, and not of a run in which no environment was settled."""
+    world.unwell.add("training")
+    upgrade, tools = prepared(world)
+    closeout.close(upgrade, tools)
+    assert world.ledger.marks(upgrade.run.key, kind=MarkKind.SURVEY_ASKED) == ()
+    go_through(upgrade, tools, upgrade.lanes[0])
+    for _ in range(2):
+        closeout.close(upgrade, tools)
+    (asked,) = world.ledger.marks(upgrade.run.key, kind=MarkKind.SURVEY_ASKED)
+    assert asked.data["title"] == "Tracker"
 
 
 def test_a_failed_installer_is_backed_out_on_the_touched_hosts(world: World) -> None:

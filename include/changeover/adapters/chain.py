@@ -29,6 +29,9 @@ class EntryKind(StrEnum):
     WRITE_DELIVERED = "write_delivered"
     WRITE_DEAD = "write_dead"
     WRITE_REVIVED = "write_revived"
+    EFFORT = "effort"
+    RATE = "rate"
+    ATTENDED = "attended"
 
 
 @dataclass(frozen=True)

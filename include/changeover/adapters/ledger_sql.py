@@ -20,6 +20,11 @@ def migrate(url: str) -> None:
     sql.migrate(url, LEDGER)
 
 
+def open_store(url: str) -> SqlStore:
+    """The entries themselves, for books beside the runs'; raises `LedgerError` as `SqlLedger` does."""
+    return SqlStore(sql.Database(url, LEDGER))
+
+
 class SqlLedger(EntryLedger):
     """Raises `LedgerError` when the database is not at the newest revision."""
 

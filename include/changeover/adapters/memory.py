@@ -51,7 +51,8 @@ class MemoryStore:
         ]
 
     def newest_runs(self, limit: int) -> list[Entry]:
-        opened = sorted((entries[0] for entries in self.chains.values()), key=lambda entry: entry.at)
+        first = (entries[0] for entries in self.chains.values())
+        opened = sorted((entry for entry in first if entry.kind is EntryKind.RUN), key=lambda entry: entry.at)
         return opened[: -limit - 1 : -1]
 
     def outbox(self, *, change: str | None, states: Iterable[WriteState]) -> list[tuple[OutboxRow, Entry]]:

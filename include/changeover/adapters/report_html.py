@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page that needs nothing else, for reading and for printing."""
+"""The report of a run, and its review, each as one HTML page that needs nothing else, for reading and for printing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from changeover.domain.change import CloseCode
 from changeover.domain.outcome import Outcome
 from changeover.domain.record import MarkKind, StepStatus
 from changeover.domain.report import Report
+from changeover.domain.review import Review
 from changeover.domain.run_view import EnvironmentView
 
 if TYPE_CHECKING:
@@ -44,12 +45,21 @@ _TONES = {
 
 
 def report_html(report: Report) -> str:
-    return _template().render(report=report, run=report.view.run, bars=tuple(_bars(report)), **_summary(report))
+    template = _template("report.html.j2")
+    return template.render(report=report, run=report.view.run, bars=tuple(_bars(report)), **_summary(report))
+
+
+def review_html(review: Review) -> str:
+    report = review.report
+    run, plan = report.view.run, report.plan
+    return _template("review.html.j2").render(
+        review=review, report=report, view=report.view, run=run, title=plan.title if plan else run.dag_id
+    )
 
 
 @cache
-def _template() -> Template:
-    return environment().get_template("report.html.j2")
+def _template(name: str) -> Template:
+    return environment().get_template(name)
 
 
 @cache

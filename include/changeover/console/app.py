@@ -1,24 +1,26 @@
-"""The record of a run, as a page behind Airflow's own login. Knows no Airflow: who may read is handed in."""
+"""The record of a run behind Airflow's own login, and the client's survey behind a signed link. Knows no Airflow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 
+from changeover.console.survey import SurveyDesk, survey_routes
 from changeover.domain.record import run_key
 
 Page = Callable[[str], str | None]
 """Run key → the record as HTML; None when there is no such run."""
 
 
-def build_app(*, may_read: Callable[..., Any], page: Page) -> FastAPI:
-    """`may_read` is a dependency that raises 401 or 403; it is asked before every route."""
-    app = FastAPI(title="Changeover", openapi_url=None, dependencies=[Depends(may_read)])
+def build_app(*, may_read: Callable[..., Any], page: Page, survey: SurveyDesk) -> FastAPI:
+    """`may_read` is a dependency that raises 401 or 403; it is asked before every route but the survey's."""
+    app = FastAPI(title="Changeover", openapi_url=None)
+    behind_login = APIRouter(dependencies=[Depends(may_read)])
 
-    @app.get("/record/{dag_id}", response_class=HTMLResponse)
+    @behind_login.get("/record/{dag_id}", response_class=HTMLResponse)
     def record(dag_id: str, run: str) -> HTMLResponse:
         """The record of a run of this plan."""
         text = page(run_key(dag_id, run))
@@ -26,4 +28,6 @@ def build_app(*, may_read: Callable[..., Any], page: Page) -> FastAPI:
             raise HTTPException(404, "The ledger has no such run yet: its first task opens it.")
         return HTMLResponse(text)
 
+    app.include_router(behind_login)
+    app.include_router(survey_routes(survey))
     return app

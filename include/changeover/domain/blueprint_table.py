@@ -64,15 +64,21 @@ WORK_PRODUCTS = {
 """What a task reads or leaves behind → its name."""
 
 KPIS = {
-    "failure_rate": ("Upgrade failure rate", "Environments that did not end upgraded, of those whose lane began."),
-    "success_score": ("Success score", "Share of runs that ended successful, with issues counting half."),
-    "on_time": ("On-time completion", "Environments settled before their window closed, of those with a window."),
+    "failure_rate": ("Upgrade failure rate", "Environments that did not end upgraded, of all that were settled."),
+    "success_score": ("Success score", "Share of ended runs that were successful, with issues counting half."),
+    "on_time": (
+        "On-time completion",
+        "Environments that ended upgraded before their window closed, of all settled ones that had a window.",
+    ),
     "non_billable": (
         "Cost of non-billable time",
-        "Time people waited or repeated work after a failed gate or a back-out, by role, at the role's rate.",
+        "Time people waited, repeated work, backed out or worked out of scope, by role, at the role's rate.",
     ),
-    "satisfaction": ("Client satisfaction", "The client's answer to the survey at closeout."),
-    "incident_rate": ("Post-upgrade incident rate", "Incidents on the upgraded systems during hypercare, by severity."),
+    "satisfaction": ("Client satisfaction", "Mean of the clients' answers to the survey at closeout, from 1 to 5."),
+    "incident_rate": (
+        "Post-upgrade incident rate",
+        "Incidents seen during hypercare for each upgraded environment that was watched, by severity.",
+    ),
 }
 """KPI → its name and how it is measured."""
 

@@ -171,6 +171,8 @@ class Plan(Document):
     """One line for people: what is upgraded for whom."""
     application: Name
     """Application: the name of its role, its acceptance tests and its CMDB record."""
+    team: Name | None = None
+    """Team that does the upgrade; KPIs are told by team."""
     from_version: VersionText
     """Exact version that runs today, in quotes."""
     to_version: VersionText

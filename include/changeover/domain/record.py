@@ -51,6 +51,8 @@ class Run:
     reason: str
     change_reference: str
     opened_at: datetime
+    team: str = ""
+    """The team that does the upgrade; "" where the plan names none."""
 
 
 class MarkKind(StrEnum):
@@ -84,6 +86,10 @@ class MarkKind(StrEnum):
     BLOCKED = "blocked"
     SETTLED = "settled"
     """A person closed what could not be proven: who, why, and what was found."""
+    WINDOW_AGREED = "window_agreed"
+    INCIDENT_SEEN = "incident_seen"
+    SURVEY_ASKED = "survey_asked"
+    SURVEY_ANSWERED = "survey_answered"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from changeover.domain.survey import Survey, SurveyAnswer
 
 PREFIX = "/changeover"
 
@@ -12,7 +15,7 @@ def mounted(build_app: Callable[..., Any]) -> dict[str, Any]:
     """What a plugin hands to Airflow. A mounted app inherits no login, so it brings the question along."""
     from airflow.api_fastapi.core_api.security import requires_access_dag
 
-    app = build_app(may_read=requires_access_dag(method="GET"), page=record_page)
+    app = build_app(may_read=requires_access_dag(method="GET"), page=record_page, survey=LedgerSurvey())
     return {"app": app, "url_prefix": PREFIX, "name": "Changeover"}
 
 
@@ -25,3 +28,29 @@ def record_page(key: str) -> str | None:
     if ledger.run(key) is None:
         return None
     return report_html(wiring.report(ledger, wiring.cmdb(settings), key))
+
+
+class LedgerSurvey:
+    """Surveys of the ledger's runs, under links that this installation signed."""
+
+    def open(self, token: str) -> Survey | None:
+        from changeover import wiring
+        from changeover.usecases.survey import survey_of
+
+        run = self._run(token)
+        return None if run is None else survey_of(wiring.ledger(wiring.load_settings()), run)
+
+    def answer(self, token: str, answer: SurveyAnswer) -> bool:
+        from changeover import wiring
+        from changeover.usecases.survey import answer_survey
+
+        run = self._run(token)
+        if run is None:
+            return False
+        return answer_survey(wiring.ledger(wiring.load_settings()), run, answer, wiring.now())
+
+    @staticmethod
+    def _run(token: str) -> str | None:
+        from changeover import wiring
+
+        return wiring.survey_links(wiring.load_settings()).run_of(token, wiring.now())

@@ -9,6 +9,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
+from changeover.usecases.incidents import open_incidents
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
 from changeover.usecases.support import CRITICAL
@@ -33,6 +34,7 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
     if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
         return yes("exit: unsuccessful and backed out")
+    open_incidents(upgrade, tools)  # marks those since the last look
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()
@@ -142,6 +144,9 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
                 notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}",
             )
         deliver(tools.ledger, tools.cmdb, tools.clock())
+    if upgrade.mode is Mode.IMPLEMENT and tools.ledger.outcomes(run.key).keys() - {""}:
+        mark(upgrade, tools, MarkKind.SURVEY_ASKED, key="survey-asked", title=plan.title)
+        tools.tell(f"the client's survey is open: `./changeover survey {run.key}` prints its link")
     mark(
         upgrade,
         tools,

@@ -42,6 +42,7 @@ def requested_run(
         reason=str(asked.get("reason") or ""),
         change_reference=str(asked.get("change_reference") or ""),
         opened_at=at,
+        team=plan.team or "",
     )
 
 

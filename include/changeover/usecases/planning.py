@@ -6,6 +6,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
+from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
@@ -46,6 +47,8 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
         text=sheet.markdown(),
         total_seconds=sheet.total.total_seconds(),
     )
+    if upgrade.mode is Mode.IMPLEMENT:
+        mark_windows(upgrade, tools)
     tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
     return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
 

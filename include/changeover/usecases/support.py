@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.usecases.incidents import open_incidents
 from changeover.usecases.lane_facts import not_upgraded
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
@@ -50,7 +51,7 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
         ),
     )
     results = [_look(host.host, dict(host.report), plan.to_version) for host in seen.hosts if host.report]
-    incidents = tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)
+    incidents = open_incidents(upgrade, tools)
     critical = [f"{i.number}: {i.summary}" for i in incidents if i.severity <= CRITICAL]
     results.append(
         CheckResult(
