@@ -104,6 +104,13 @@ Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
 VersionScheme = Annotated[
     SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
 ]
+OpenRun = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins, or the plan's DAG id.")
+]
+OpenGate = Annotated[str | None, typer.Argument(metavar="GATE", help="plan, go-no-go, sign-off or support.")]
+OfEnvironment = Annotated[str, typer.Option(help="Environment, where the gate is one of several's.")]
+Comment = Annotated[str, typer.Option(help="Kept in the record with the answer.")]
+Answerer = Annotated[str, typer.Option("--as", metavar="LOGIN", help="Who answers; your own login when left out.")]
 AS_THEY_COME = {"ignore_unknown_options": True}
 """A version may begin with '-': then it is refused as a version, not taken for an option."""
 
@@ -286,6 +293,46 @@ def status(wanted: RunKey = None, *, as_json: AsJson = False) -> None:
     from changeover.cli_status import show
 
     raise typer.Exit(show(wanted, as_json=as_json))
+
+
+@app.command()
+def approve(
+    run: OpenRun = None,
+    gate: OpenGate = None,
+    *,
+    environment: OfEnvironment = "",
+    comment: Comment = "",
+    login: Answerer = "",
+) -> None:
+    """Say yes at a gate, as a person the plan names.
+
+    Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
+    """
+    from changeover.cli_approve import Answered, answer, list_open
+
+    if run is None and gate is None:
+        raise typer.Exit(list_open(login))
+    raise typer.Exit(answer(Answered("Approve", run, gate, environment, comment), login=login))
+
+
+@app.command()
+def reject(
+    run: OpenRun = None,
+    gate: OpenGate = None,
+    *,
+    environment: OfEnvironment = "",
+    comment: Comment = "",
+    login: Answerer = "",
+) -> None:
+    """Say no at a gate, as a person the plan names.
+
+    Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
+    """
+    from changeover.cli_approve import Answered, answer, list_open
+
+    if run is None and gate is None:
+        raise typer.Exit(list_open(login))
+    raise typer.Exit(answer(Answered("Reject", run, gate, environment, comment), login=login))
 
 
 @app.command()

@@ -61,6 +61,7 @@ class MarkKind(StrEnum):
     HOSTS_FROZEN = "hosts_frozen"
     LANE_STARTED = "lane_started"
     WINDOW_MISSED = "window_missed"
+    ASKED = "asked"
     APPROVED = "approved"
     REJECTED = "rejected"
     RESTORE_POINT_TAKEN = "restore_point_taken"

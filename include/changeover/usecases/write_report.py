@@ -141,7 +141,9 @@ def events(view: RunView) -> list[Event]:
 def _mark_text(mark: Mark) -> str:
     words = str(mark.kind).replace("_", " ")
     told = [
-        str(mark.data[key]) for key in ("gate", "decision", "why", "version", "reason", "label") if mark.data.get(key)
+        str(mark.data[key])
+        for key in ("gate", "decision", "why", "version", "reason", "label", "comment")
+        if mark.data.get(key)
     ]
     by = f" by {mark.data['by']}" if mark.data.get("by") else ""
     return f"{words}{': ' if told else ''}{', '.join(told)}{by}"
