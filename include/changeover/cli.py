@@ -198,6 +198,51 @@ def plan_show(plan: PlanPath) -> None:
     raise typer.Exit(show(plan))
 
 
+@plan_app.command("new")
+def plan_new(  # noqa: PLR0913 -- an intake has as many parts
+    *,
+    source: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Intake as YAML.")] = None,
+    client: Annotated[str, typer.Option(help="Client, as the CMDB knows it.")] = "",
+    application: Annotated[str, typer.Option(help="Application.")] = "",
+    upgrade: Annotated[str, typer.Option(help="Name of the upgrade; made when left out.")] = "",
+    title: Annotated[str, typer.Option(help="One line for people; made when left out.")] = "",
+    from_version: Annotated[str, typer.Option(help="Exact version that runs; the CMDB's when left out.")] = "",
+    to_version: Annotated[str, typer.Option(help="Exact version that is wanted.")] = "",
+    release: Annotated[str, typer.Option(help="Release record; the one of that version when left out.")] = "",
+    environment: Annotated[list[str] | None, typer.Option(help="Environment; repeated, in their order.")] = None,
+    any_time: Annotated[str, typer.Option(metavar="REASON", help="Why no window was agreed.")] = "",
+    trigger: Annotated[str, typer.Option(help="client_request or recommendation.")] = "",
+    reference: Annotated[str, typer.Option(help="Its number.")] = "",
+    dated: Annotated[str, typer.Option(help="Its day.")] = "",
+    reason: Annotated[str, typer.Option(help="What the client gains.")] = "",
+    sow: Annotated[str, typer.Option(help="Number of the statement of work.")] = "",
+    signed_on: Annotated[str, typer.Option(help="Day it was signed.")] = "",
+    valid_from: Annotated[str, typer.Option(help="First day it covers.")] = "",
+    valid_until: Annotated[str, typer.Option(help="Last day it covers.")] = "",
+    requester: Annotated[str, typer.Option(help="Who asks for it, by login.")] = "",
+    approver: Annotated[list[str] | None, typer.Option(help="Who approves, by login; may be repeated.")] = None,
+    support: Annotated[list[str] | None, typer.Option(help="Who takes it over, by login; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File; its place under include/plans when left out.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for what is missing.")] = False,
+) -> None:
+    """Make a plan from an intake.
+
+    Hosts' environments, people and the running version come from the CMDB. What is missing is listed, with exit code 1;
+    nothing is written then, and a file that is there is never overwritten.
+    """
+    from changeover.cli_intake import new
+
+    given = {
+        "client": client, "application": application, "upgrade": upgrade, "title": title,
+        "from_version": from_version, "to_version": to_version, "release": release, "any_time": any_time,
+        "trigger.kind": trigger, "trigger.reference": reference, "trigger.dated": dated, "trigger.reason": reason,
+        "statement_of_work.id": sow, "statement_of_work.signed_on": signed_on,
+        "statement_of_work.valid_from": valid_from, "statement_of_work.valid_until": valid_until,
+        "requested_by": requester, "environments": environment, "approvers": approver, "support": support,
+    }  # fmt: skip
+    raise typer.Exit(new(source, {key: value for key, value in given.items() if value}, out=out, ask=ask))
+
+
 @plan_app.command("schema")
 def plan_schema(
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -31,6 +32,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
         settings_at(root / "home", plans=root / "plans"),
         people=PEOPLE,
         plan_builder="tests.support.gate_dag.build_dag",
+        environment={"PYTHONPATH": os.pathsep.join((str(PROJECT / "include"), str(PROJECT)))},
     ) as running:
         yield running
 

@@ -61,16 +61,8 @@ def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) ->
     told = tally_of(upgrade, tools, gate=gate, environment=environment).told()
     proceed = approval.unanswered == "proceed"
     by = "rule: no answer in time, and the plan goes on without" if proceed else "nobody: no answer in time"
-    mark(
-        upgrade,
-        tools,
-        MarkKind.APPROVED if proceed else MarkKind.REJECTED,
-        environment,
-        gate=gate,
-        by=by,
-        plan_digest=upgrade.run.plan_digest,
-        **({"rule": True} if proceed else {}),
-    )
+    kind = MarkKind.APPROVED if proceed else MarkKind.REJECTED
+    mark(upgrade, tools, kind, environment, gate=gate, by=by, plan_digest=upgrade.run.plan_digest, rule=proceed)
     if proceed:
         return _follows(upgrade, tools, gate, environment, by)
     return no(f"{gate}: no answer in time from {', '.join(approval.by)} ({told})")
