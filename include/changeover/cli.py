@@ -397,6 +397,26 @@ def report(
 
 
 @app.command()
+def calendar(
+    path: Annotated[
+        list[Path] | None, typer.Argument(help="Plan files, or directories of them; include/plans when left out.")
+    ] = None,
+    *,
+    hands: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many environments can be worked on at a time.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who works on what, when, over all plans, and what clashes.
+
+    Shared hosts, people who are needed twice, nights that a freeze takes away. Exit code 1 when something clashes.
+    """
+    from changeover.cli_calendar import show
+
+    raise typer.Exit(show(path, at_most=hands, as_json=as_json))
+
+
+@app.command()
 def documents(
     plan: PlanPath,
     *,

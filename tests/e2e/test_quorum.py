@@ -38,9 +38,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
 
 
 def waiting(started: TestAirflow, run: DagRun, *, timeout: float = 90) -> Request:
+    """The request that waits, once somebody has had the time to read it.
+
+    An answer in the second in which Airflow parks the task can be lost; the task's retry then asks once more.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if found := started.client().requests(run):
+        found = [request for request in started.client().requests(run) if request.state == "awaiting_input"]
+        if found:
+            time.sleep(4)
             return found[0]
         time.sleep(0.3)
     raise AssertionError(f"nobody is asked\n{started.logs()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from changeover.domain.plan import Plan
@@ -16,7 +17,9 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> Any:
     from changeover.orchestration.pinned import PinnedPlan
 
     pinned = PinnedPlan(plan, plan_digest, plan_text)
-    with DAG(dag_id=plan.dag_id, schedule=None) as dag:
+    with DAG(
+        dag_id=plan.dag_id, schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=2)}
+    ) as dag:
 
         @task(task_id="open")
         def opened() -> None:
