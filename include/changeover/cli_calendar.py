@@ -21,7 +21,8 @@ def show(paths: Sequence[Path] | None, *, at_most: int | None, as_json: bool) ->
     readings = shelf.plans(list(paths) if paths else [settings.plans])
     plans = [reading.document for reading in readings if reading.document]
     calendars = {plan.client: shelf.freezes(plan.client) for plan in plans}
-    faults = [str(fault) for reading in (*readings, *calendars.values()) for fault in reading.faults]
+    faults = [str(fault) for reading in readings for fault in reading.faults]
+    faults += [str(fault) for reading in calendars.values() for fault in reading.faults]
     cmdb = known_cmdb(settings)
     freezes = {client: reading.document.freezes for client, reading in calendars.items() if reading.document}
     found = fleet(plans, freezes, None if isinstance(cmdb, str) else cmdb, now=wiring.now(), at_most=at_most)

@@ -67,7 +67,7 @@ def test_the_request_is_put_again_until_the_quorum_is_reached(started: TestAirfl
     assert refused.value.status == 403
     petra = started.client("petra.lang")
     petra.answer(asked, "Approve", comment="looks well")
-    petra.answer(waiting(started, run), "Approve")  # counts once
+    petra.answer(waiting(started, run), "Approve", comment="looks well")  # counts once
     started.client("erik.lindgren").answer(waiting(started, run), "Approve")
     assert started.client().wait(run, timeout=90).state == "success"
     marks = wiring.ledger(started.settings).marks(run_key(run.dag_id, run.run_id), kind=MarkKind.APPROVED)
