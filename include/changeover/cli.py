@@ -142,6 +142,13 @@ Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
 VersionScheme = Annotated[
     SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
 ]
+OpenRun = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins, or the plan's DAG id.")
+]
+OpenGate = Annotated[str | None, typer.Argument(metavar="GATE", help="plan, go-no-go, sign-off or support.")]
+OfEnvironment = Annotated[str, typer.Option(help="Environment, where the gate is one of several's.")]
+Comment = Annotated[str, typer.Option(help="Kept in the record with the answer.")]
+Answerer = Annotated[str, typer.Option("--as", metavar="LOGIN", help="Who answers; your own login when left out.")]
 AS_THEY_COME = {"ignore_unknown_options": True}
 """A version may begin with '-': then it is refused as a version, not taken for an option."""
 
@@ -227,6 +234,51 @@ def plan_show(plan: PlanPath) -> None:
     from changeover.cli_plan import show
 
     raise typer.Exit(show(plan))
+
+
+@plan_app.command("new")
+def plan_new(  # noqa: PLR0913 -- an intake has as many parts
+    *,
+    source: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Intake as YAML.")] = None,
+    client: Annotated[str, typer.Option(help="Client, as the CMDB knows it.")] = "",
+    application: Annotated[str, typer.Option(help="Application.")] = "",
+    upgrade: Annotated[str, typer.Option(help="Name of the upgrade; made when left out.")] = "",
+    title: Annotated[str, typer.Option(help="One line for people; made when left out.")] = "",
+    from_version: Annotated[str, typer.Option(help="Exact version that runs; the CMDB's when left out.")] = "",
+    to_version: Annotated[str, typer.Option(help="Exact version that is wanted.")] = "",
+    release: Annotated[str, typer.Option(help="Release record; the one of that version when left out.")] = "",
+    environment: Annotated[list[str] | None, typer.Option(help="Environment; repeated, in their order.")] = None,
+    any_time: Annotated[str, typer.Option(metavar="REASON", help="Why no window was agreed.")] = "",
+    trigger: Annotated[str, typer.Option(help="client_request or recommendation.")] = "",
+    reference: Annotated[str, typer.Option(help="Its number.")] = "",
+    dated: Annotated[str, typer.Option(help="Its day.")] = "",
+    reason: Annotated[str, typer.Option(help="What the client gains.")] = "",
+    sow: Annotated[str, typer.Option(help="Number of the statement of work.")] = "",
+    signed_on: Annotated[str, typer.Option(help="Day it was signed.")] = "",
+    valid_from: Annotated[str, typer.Option(help="First day it covers.")] = "",
+    valid_until: Annotated[str, typer.Option(help="Last day it covers.")] = "",
+    requester: Annotated[str, typer.Option(help="Who asks for it, by login.")] = "",
+    approver: Annotated[list[str] | None, typer.Option(help="Who approves, by login; may be repeated.")] = None,
+    support: Annotated[list[str] | None, typer.Option(help="Who takes it over, by login; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File; its place under include/plans when left out.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for what is missing.")] = False,
+) -> None:
+    """Make a plan from an intake.
+
+    Hosts' environments, people and the running version come from the CMDB. What is missing is listed, with exit code 1;
+    nothing is written then, and a file that is there is never overwritten.
+    """
+    from changeover.cli_intake import new
+
+    given = {
+        "client": client, "application": application, "upgrade": upgrade, "title": title,
+        "from_version": from_version, "to_version": to_version, "release": release, "any_time": any_time,
+        "trigger.kind": trigger, "trigger.reference": reference, "trigger.dated": dated, "trigger.reason": reason,
+        "statement_of_work.id": sow, "statement_of_work.signed_on": signed_on,
+        "statement_of_work.valid_from": valid_from, "statement_of_work.valid_until": valid_until,
+        "requested_by": requester, "environments": environment, "approvers": approver, "support": support,
+    }  # fmt: skip
+    raise typer.Exit(new(source, {key: value for key, value in given.items() if value}, out=out, ask=ask))
 
 
 @plan_app.command("schema")
@@ -383,6 +435,46 @@ def settle(
 
 
 @app.command()
+def approve(
+    run: OpenRun = None,
+    gate: OpenGate = None,
+    *,
+    environment: OfEnvironment = "",
+    comment: Comment = "",
+    login: Answerer = "",
+) -> None:
+    """Say yes at a gate, as a person the plan names.
+
+    Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
+    """
+    from changeover.cli_approve import Answered, answer, list_open
+
+    if run is None and gate is None:
+        raise typer.Exit(list_open(login))
+    raise typer.Exit(answer(Answered("Approve", run, gate, environment, comment), login=login))
+
+
+@app.command()
+def reject(
+    run: OpenRun = None,
+    gate: OpenGate = None,
+    *,
+    environment: OfEnvironment = "",
+    comment: Comment = "",
+    login: Answerer = "",
+) -> None:
+    """Say no at a gate, as a person the plan names.
+
+    Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
+    """
+    from changeover.cli_approve import Answered, answer, list_open
+
+    if run is None and gate is None:
+        raise typer.Exit(list_open(login))
+    raise typer.Exit(answer(Answered("Reject", run, gate, environment, comment), login=login))
+
+
+@app.command()
 def report(
     wanted: RunKey = None,
     *,
@@ -398,6 +490,26 @@ def report(
     from changeover.cli_status import report as write
 
     raise typer.Exit(write(wanted, form=str(form), out=out, review=review))
+
+
+@app.command()
+def calendar(
+    path: Annotated[
+        list[Path] | None, typer.Argument(help="Plan files, or directories of them; include/plans when left out.")
+    ] = None,
+    *,
+    hands: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many environments can be worked on at a time.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who works on what, when, over all plans, and what clashes.
+
+    Shared hosts, people who are needed twice, nights that a freeze takes away. Exit code 1 when something clashes.
+    """
+    from changeover.cli_calendar import show
+
+    raise typer.Exit(show(path, at_most=hands, as_json=as_json))
 
 
 @app.command()

@@ -72,13 +72,13 @@ def show(path: Path) -> int:
     plan = reading.document
     release, role = shelf.release(plan.release), shelf.role(plan.application)
     product = shelf.product(plan.release.partition("/")[0])
-    around = gather(plan, release=release, role=role, cmdb=_cmdb(settings), product=product)
+    around = gather(plan, release=release, role=role, cmdb=known_cmdb(settings), product=product)
     tree = show_plan(plan, reading.digest, around)
     _print_tree(tree)
     return 0
 
 
-def _cmdb(settings: Settings) -> Cmdb | str:
+def known_cmdb(settings: Settings) -> Cmdb | str:
     from changeover.errors import CmdbError
 
     if not wiring.is_made(settings.cmdb_url):

@@ -94,7 +94,7 @@ def start_in(client: AirflowClient, settings: Settings, dag_id: str, asked: Aske
 
 
 def _client(settings: Settings, login: str) -> AirflowClient:
-    server = _server(settings)
+    server = local_server(settings)
     if not login:
         return server.client()
     if login not in server.people:
@@ -104,7 +104,7 @@ def _client(settings: Settings, login: str) -> AirflowClient:
     return server.client(login)
 
 
-def _server(settings: Settings) -> AirflowServer:
+def local_server(settings: Settings) -> AirflowServer:
     from changeover.orchestration.serve import running
 
     server = running(settings)

@@ -55,8 +55,10 @@ def test_two_parses_give_the_same_serialised_dag() -> None:
 
 
 def test_operators_do_not_carry_the_trigger_form() -> None:
-    tasks = serialised()["dag"]["tasks"]
-    assert not [task["__var"]["task_id"] for task in tasks if task["__var"].get("params")]
+    """Only a request to people has a field of its own: the comment."""
+    tasks = [task["__var"] for task in serialised()["dag"]["tasks"] if task["__var"].get("params")]
+    assert {name for task in tasks for name, _ in task["params"]} == {"comment"}
+    assert {task["task_type"] for task in tasks} == {"GateApprovalOperator"}
 
 
 def test_the_last_task_is_a_teardown_that_fails_the_run(dag: Any) -> None:

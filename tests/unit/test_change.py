@@ -6,7 +6,20 @@ from itertools import pairwise, product
 
 import pytest
 
-from changeover.domain.change import MOVES, STATE_NUMBERS, ChangeState, CloseCode, close_code, may_move, route
+from changeover.domain.change import (
+    MODELS,
+    MOVES,
+    STATE_NUMBERS,
+    ChangeModel,
+    ChangeState,
+    CloseCode,
+    Risk,
+    RiskFacts,
+    close_code,
+    may_move,
+    risk,
+    route,
+)
 from changeover.domain.outcome import Outcome
 
 
@@ -72,3 +85,39 @@ def test_only_a_success_is_closed_as_one() -> None:
     assert codes.pop(Outcome.SUCCESSFUL) is CloseCode.SUCCESSFUL
     assert codes.pop(Outcome.SUCCESSFUL_WITH_ISSUES) is CloseCode.SUCCESSFUL_ISSUES
     assert set(codes.values()) == {CloseCode.UNSUCCESSFUL}
+
+
+@pytest.mark.parametrize(
+    ("model", "way"),
+    [
+        (ChangeModel.NORMAL, "assess authorize scheduled implement review closed"),
+        (ChangeModel.STANDARD, "scheduled implement review closed"),
+        (ChangeModel.EMERGENCY, "authorize scheduled implement review closed"),
+    ],
+)
+def test_each_model_has_its_way_to_the_end(model: ChangeModel, way: str) -> None:
+    assert " ".join(route(ChangeState.NEW, ChangeState.CLOSED, model)) == way
+    assert all(set(to) <= set(MODELS[model]) for to in MODELS[model].values())
+
+
+def test_a_state_that_the_model_does_not_have_is_not_reached() -> None:
+    assert not may_move(ChangeState.NEW, ChangeState.ASSESS, ChangeModel.STANDARD)
+    assert not may_move(ChangeState.ASSESS, ChangeState.ASSESS, ChangeModel.EMERGENCY)
+    assert route(ChangeState.NEW, ChangeState.AUTHORIZE, ChangeModel.STANDARD) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "reasons"),
+    [
+        (RiskFacts(production=False, rehearsed=True, reversible=True), Risk.LOW, 0),
+        (RiskFacts(production=True, rehearsed=True, reversible=True), Risk.LOW, 1),
+        (RiskFacts(production=True, rehearsed=True, reversible=True, customised=True), Risk.MODERATE, 2),
+        (RiskFacts(production=True, rehearsed=True, reversible=True, customised=True, hosts=9), Risk.HIGH, 3),
+        (RiskFacts(production=True, rehearsed=False, reversible=True), Risk.HIGH, 2),
+        (RiskFacts(production=True, rehearsed=True, reversible=False), Risk.HIGH, 2),
+        (RiskFacts(production=False, rehearsed=False, reversible=False), Risk.MODERATE, 2),
+    ],
+)
+def test_the_risk_says_what_raised_it(facts: RiskFacts, wanted: Risk, reasons: int) -> None:
+    found, why = risk(facts)
+    assert (found, len(why)) == (wanted, reasons)

@@ -71,9 +71,14 @@ class Approval(Document):
     """Named people who decide, and how long they are waited for; no answer is a "no"."""
 
     by: tuple[Name, ...] = Field(min_length=1)
-    """Participants (by id) of whom one decides."""
+    """Participants (by id) who may answer; nobody else can."""
+    quorum: Annotated[int, BeforeValidator(_number), Field(ge=1)] = 1
+    """How many of them have to say yes. One rejection is a "no", whatever the others said."""
     wait: Span = timedelta(hours=4)
-    """How long an answer is waited for."""
+    """How long the answers are waited for, counted from the request."""
+    unanswered: Literal["reject", "proceed"] = "reject"
+    """When too few answer in time: `reject` takes silence for a "no"; `proceed` goes on without them, and is for
+    `go_no_go` and `sign_off` only."""
 
 
 class Hypercare(Document):
@@ -301,13 +306,29 @@ def _people_faults(document: Mapping[str, Any]) -> list[str]:
         for n, who in enumerate(_texts(approval.get("by")))
         if who not in known
     ]
+    faults += [fault for where, approval in asked for fault in _approval_faults(where, approval)]
     requester = document.get("requested_by")
     if isinstance(requester, str):
+        faults += [
+            f"{where}.by: {requester!r} requested the upgrade and cannot let it begin"
+            for where, approval in asked
+            if where.endswith(".go_no_go") and requester in _texts(approval.get("by"))
+        ]
         if requester not in known:
             faults.append(f"requested_by: {requester!r} is not a participant of this plan")
         if requester in approvers:
             faults.append(f"approval.by: {requester!r} requested the upgrade and cannot approve it")
     return faults + [f"participants: {name!r} is named twice" for name in _repeated(ids)]
+
+
+def _approval_faults(where: str, approval: Mapping[str, Any]) -> list[str]:
+    by, quorum = _texts(approval.get("by")), approval.get("quorum")
+    faults = [f"{where}.by: {name!r} is named twice" for name in _repeated(by)]
+    if isinstance(quorum, int) and by and quorum > len(set(by)):
+        faults.append(f"{where}.quorum: {quorum} have to say yes, and only {len(set(by))} may answer")
+    if approval.get("unanswered") == "proceed" and where in ("approval", "support.accepted_by"):
+        faults.append(f"{where}.unanswered: silence never approves here; `proceed` is for go_no_go and sign_off")
+    return faults
 
 
 def _other_faults(document: Mapping[str, Any]) -> list[str]:

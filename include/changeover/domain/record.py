@@ -64,6 +64,7 @@ class MarkKind(StrEnum):
     ANALYSED = "analysed"
     LANE_STARTED = "lane_started"
     WINDOW_MISSED = "window_missed"
+    ASKED = "asked"
     APPROVED = "approved"
     REJECTED = "rejected"
     RESTORE_POINT_TAKEN = "restore_point_taken"

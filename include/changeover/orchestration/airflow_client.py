@@ -67,6 +67,15 @@ class Request:
     asked: tuple[str, ...]
     answered_by: str | None
     chosen: tuple[str, ...]
+    state: str | None = None
+    """Of the task that asks. A request whose time is over has no answer, and its task has ended."""
+
+    @property
+    def waits(self) -> bool:
+        return self.answered_by is None and self.state not in _TASK_ENDED
+
+
+_TASK_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 class AirflowClient:
@@ -212,13 +221,18 @@ class AirflowClient:
         query: dict[str, Any] = {"limit": 100}
         if answered is not None:
             query["response_received"] = answered
-        page = self._read(f"{path}/hitlDetails", **query)
-        return tuple(_request(item) for item in page["hitl_details"])
+        found: list[Request] = []
+        while True:
+            page = self._read(f"{path}/hitlDetails", offset=len(found), **query)
+            found += map(_request, page["hitl_details"])
+            if not page["hitl_details"] or len(found) >= page.get("total_entries", 0):
+                return tuple(found)
 
-    def answer(self, request: Request, option: str) -> None:
+    def answer(self, request: Request, option: str, *, comment: str = "") -> None:
         """Answer as this client's person; `AirflowError` has status 403 for who is not asked, 409 once answered."""
         path = f"{_run_path(request.dag_id, request.run_id)}/taskInstances/{_part(request.task_id)}/-1/hitlDetails"
-        self._call("PATCH", path, json_body={"chosen_options": [option], "params_input": {}})
+        said = {"comment": comment} if comment else {}
+        self._call("PATCH", path, json_body={"chosen_options": [option], "params_input": said})
 
     # ---- administration
 
@@ -361,4 +375,5 @@ def _request(item: Mapping[str, Any]) -> Request:
         tuple(person["id"] for person in item["assigned_users"]),
         answered.get("id"),
         tuple(item.get("chosen_options") or ()),
+        task.get("state"),
     )

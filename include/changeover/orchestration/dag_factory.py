@@ -257,11 +257,10 @@ class _Builder:
             task_display_name=texts.TITLES[task_id],
             pinned=self.pinned,
             gate=gate,
-            asked=approval.by,
+            approval=approval,
             environment=environment,
             subject=subject,
             body=texts.who_and_when(self.plan, approval, body),
-            response_timeout=approval.wait,
             doc_md=texts.TASKS[task_id],
         )
 

@@ -7,14 +7,17 @@ is detached, a retry attaches to what the lost try had started.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import BaseOperator, Param
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from changeover.domain.plan import Environment
+from changeover.domain.plan import Approval, Environment
 from changeover.orchestration import run_context
 from changeover.orchestration.pinned import PinnedPlan
 from changeover.usecases.tools import Answer, Reply
@@ -78,56 +81,92 @@ class StageOperator(BaseOperator):
 
 
 class GateApprovalOperator(ApprovalOperator):
-    """A named person decides. The answer, or its absence, is written to the ledger before anything follows from it."""
+    """Named people decide. Every answer, or its absence, is written to the ledger before anything follows from it.
+
+    Airflow keeps one answer per request: where more people have to say yes, the same request is put again.
+    """
 
     def __init__(
         self,
         *,
         pinned: PinnedPlan,
         gate: str,
-        asked: tuple[str, ...],
+        approval: Approval,
         environment: str = "",
         **kwargs: Any,
     ) -> None:
-        names = {person.id: person.name for person in pinned.plan.participants}
         super().__init__(
-            assigned_users=[{"id": who, "name": names.get(who, who)} for who in asked],
+            assigned_users=_users(pinned, approval.by),
+            response_timeout=approval.wait,
             fail_on_reject=True,
+            params={"comment": _comment()},
             **kwargs,
         )
-        self.pinned, self.gate, self.asked, self.environment_name = (
-            pinned,
-            gate,
-            asked,
-            environment,
-        )
+        self.pinned, self.gate, self.environment_name = pinned, gate, environment
+
+    def execute(self, context: Any) -> Any:
+        from changeover.usecases.ask import open_request
+
+        upgrade, tools = run_context.running(self.pinned, context)
+        asked = settle_answer(open_request(upgrade, tools, gate=self.gate, environment=self.environment_name))
+        self.assigned_users = _users(self.pinned, asked["asked"])
+        self.response_timeout = timedelta(seconds=asked["seconds"])
+        self.body = f"{self.body}\n\n{asked['facts']}"
+        return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         from changeover.usecases.answers import no_answer, record_answer
 
         upgrade, tools = run_context.running(self.pinned, context)
+        where = {"gate": self.gate, "environment": self.environment_name}
         if "error" in event:
-            settle_answer(
-                no_answer(
-                    upgrade,
-                    tools,
-                    gate=self.gate,
-                    environment=self.environment_name,
-                    asked=self.asked,
-                )
-            )
+            if event.get("error_type") != "timeout":
+                self.process_trigger_event_error(event)
+            return settle_answer(no_answer(upgrade, tools, **where))
         answer = record_answer(
             upgrade,
             tools,
-            gate=self.gate,
-            environment=self.environment_name,
-            asked=self.asked,
+            **where,
             option=str((event.get("chosen_options") or [""])[0]),
             responder=event.get("responded_by_user"),
+            comment=(event.get("params_input") or {}).get("comment"),
         )
         run_context.deliver_quietly(tools)
-        settle_answer(answer)
-        return super().execute_complete(context, event)
+        settled = settle_answer(answer)
+        if "seconds" in settled:
+            self._put_again(context, timedelta(seconds=settled["seconds"]))
+        # The comment is in the ledger. Airflow checks it only here, where a wrong one would fail an answered request.
+        return super().execute_complete(context, {**event, "params_input": {}})
+
+    def _put_again(self, context: Any, wait: timedelta) -> NoReturn:
+        """Airflow takes the answer off the request of this task and keeps who is asked, and the text."""
+        upsert_hitl_detail(
+            ti_id=context["task_instance"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            defaults=self.defaults,
+            multiple=self.multiple,
+            params=self.serialized_params,
+            assigned_users=self.assigned_users,
+        )
+        raise TaskAwaitingInput(method_name="execute_complete", timeout=wait)
+
+
+def _users(pinned: PinnedPlan, asked: Sequence[str]) -> list[Any]:
+    names = {person.id: person.name for person in pinned.plan.participants}
+    return [{"id": who, "name": names.get(who, who)} for who in asked]
+
+
+def _comment() -> Param:
+    return Param(
+        "",
+        type=["string", "null"],
+        maxLength=500,
+        title="Comment",
+        description_md="Kept in the record with your answer.",
+        source="task",
+    )
 
 
 class HypercareOperator(BaseOperator):

@@ -188,4 +188,6 @@ def who_and_when(plan: Plan, approval: Approval, body: str) -> str:
     """The form shows neither who may answer nor until when: the text has to."""
     names = {person.id: f"{person.name} ({person.role})" for person in plan.participants}
     asked = ", ".join(names.get(who, who) for who in approval.by)
-    return f"{body}\n\nAsked: **{asked}**. No answer within {approval.wait} counts as a rejection."
+    needed = f" **{approval.quorum} of them** have to approve; one rejection is a no." if approval.quorum > 1 else ""
+    silence = "counts as a rejection" if approval.unanswered == "reject" else "lets the upgrade go on without it"
+    return f"{body}\n\nAsked: **{asked}**.{needed} No answer within {approval.wait} {silence}."

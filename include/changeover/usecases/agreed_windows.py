@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from changeover.domain.record import MarkKind
-from changeover.domain.window import AnyTime
 from changeover.usecases.tools import Tools, Upgrade, mark
+from changeover.usecases.window_gate import planned_nights
 
 
 def mark_windows(upgrade: Upgrade, tools: Tools) -> None:
     """Once for each lane that has a window; an environment that may be worked on at any time has none."""
-    for lane in upgrade.lanes:
-        if isinstance(lane.window, AnyTime):
-            continue
-        opens, closes = lane.window.instants()
+    for lane, night in planned_nights(upgrade, tools).items():
         mark(
             upgrade,
             tools,
             MarkKind.WINDOW_AGREED,
-            lane.name,
-            key=f"window-{lane.name}",
-            opens=opens.isoformat(),
-            closes=closes.isoformat(),
-            closes_second=int(closes.timestamp()),
+            lane,
+            key=f"window-{lane}",
+            opens=night.opens.isoformat(),
+            closes=night.closes.isoformat(),
+            closes_second=int(night.closes.timestamp()),
         )

@@ -13,6 +13,7 @@ from changeover.domain.record import MarkKind
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
 from changeover.usecases.accept import AcceptanceWanted, accept
+from changeover.usecases.ask import tally_of
 from changeover.usecases.check_readiness import readiness_gate
 from changeover.usecases.evidence import (
     business_data_before,
@@ -29,7 +30,6 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
-from changeover.usecases.planning import plan_approvals
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -358,7 +358,7 @@ def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
 
 
 def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
-    if not any(m.data.get("plan_digest") == upgrade.run.plan_digest for m in plan_approvals(upgrade, tools)):
+    if not tally_of(upgrade, tools, gate="plan").reached:
         return "the plan is not approved"
     if upgrade.mode is Mode.BACK_OUT:
         return ""

@@ -7,6 +7,7 @@ from changeover.domain.record import Mark, MarkKind
 from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
 from changeover.usecases.agreed_windows import mark_windows
+from changeover.usecases.ask import tally_of
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
@@ -68,6 +69,9 @@ def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
         return no(
             f"approved was plan {last.data.get('plan_digest')}, this run carries {upgrade.run.plan_digest}: ask again"
         )
+    counted = tally_of(upgrade, tools, gate="plan")
+    if not counted.reached:
+        return no(f"the plan is not approved: {counted.told()}")
     tell_cmdb(upgrade, tools, "move_change", "scheduled", state="scheduled")
     tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
-    return yes(f"approved by {last.data.get('by')} for plan {upgrade.run.plan_digest[:12]}")
+    return yes(f"approved by {', '.join(counted.approved)} for plan {upgrade.run.plan_digest[:12]}")

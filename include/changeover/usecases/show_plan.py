@@ -321,7 +321,9 @@ def _undone(entry: EntryPoint) -> str:
 def _asked(plan: Plan, approval: Approval) -> str:
     names = {person.id: person.name for person in plan.participants}
     who = " or ".join(f"{names.get(name, name)} ({name})" for name in approval.by)
-    return f"{who}, waited for {duration_text(approval.wait)}; no answer is a no"
+    needed = f"{approval.quorum} of " if approval.quorum > 1 else ""
+    silence = "no answer is a no" if approval.unanswered == "reject" else "no answer lets it go on"
+    return f"{needed}{who}, waited for {duration_text(approval.wait)}; {silence}"
 
 
 def window_text(window: Window) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from changeover.domain.approval import barred
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
@@ -71,8 +72,24 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         if plan.trigger.dated <= today
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
         "release-applicable": "; ".join(inhibitors),
+        "approvers-independent": _approvers(upgrade),
         "reason-given": "" if run.mode != Mode.BACK_OUT or run.reason else "a back-out needs a reason",
     }
+
+
+def _approvers(upgrade: Upgrade) -> str:
+    """Told at the start, not after the rehearsal: whoever starts a run cannot be the one whose approval it needs."""
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+        return ""
+    plan, starter = upgrade.plan, upgrade.run.requested_by
+    asked = [("the plan's approval", "plan", plan.approval)]
+    asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in upgrade.lanes if lane.go_no_go]
+    short = [
+        what
+        for what, gate, approval in asked
+        if len(set(approval.by) - set(barred(gate, plan.requested_by, starter))) < approval.quorum
+    ]
+    return f"{starter} started the run and is needed for {', '.join(short)}; somebody else starts it" if short else ""
 
 
 def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, ...]], list[str]]:

@@ -16,6 +16,7 @@ from changeover.domain.window import AnyTime, Occurrence
 from changeover.domain.window_check import window_findings
 from changeover.domain.window_start import Agreed, StartDecision, may_go_on, may_start, openings
 from changeover.errors import PlanError
+from changeover.usecases.fleet import clashes
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
@@ -124,6 +125,7 @@ def planning_gate(upgrade: Upgrade, tools: Tools) -> GateResult:
         findings = (
             *window_findings(upgrade.plan, upgrade.lanes, freezes, now=tools.clock()),
             *_too_short(upgrade, tools),
+            *clashes(upgrade, tools),
         )
     result = CheckResult("windows", "", CheckState.PASSED, f"{len(upgrade.lanes)} windows looked at")
     return GateResult("planning", "", (("windows", ""),), (result,), ("plan",), ("plan",), findings)

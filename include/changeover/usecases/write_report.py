@@ -142,7 +142,7 @@ def _mark_text(mark: Mark) -> str:
     words = str(mark.kind).replace("_", " ")
     told = [
         str(mark.data[key])
-        for key in ("gate", "decision", "why", "version", "reason", "label", "number", "summary")
+        for key in ("gate", "decision", "why", "version", "reason", "label", "number", "summary", "comment")
         if mark.data.get(key)
     ]
     by = f" by {mark.data['by']}" if mark.data.get("by") else ""

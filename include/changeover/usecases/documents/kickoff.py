@@ -126,6 +126,9 @@ def _participants(subject: Subject, *, internal: bool) -> Table:
     )
 
 
+SILENCE = {"reject": "a no", "proceed": "no hindrance"}
+
+
 def decisions(subject: Subject) -> tuple[tuple[str, Approval, bool], ...]:
     """Question, who is asked, and whether the client is among them."""
     plan = subject.plan
@@ -145,7 +148,7 @@ def decisions(subject: Subject) -> tuple[tuple[str, Approval, bool], ...]:
 def _decisions(subject: Subject, *, client: bool) -> Table:
     """For the client the decisions the client has a part in, and support's."""
     rows = tuple(
-        (question, subject.people(approval), spoken(approval.wait), "a no")
+        (question, subject.people(approval), spoken(approval.wait), SILENCE[approval.unanswered])
         for question, approval, theirs in decisions(subject)
         if theirs or not client or approval is subject.plan.support.accepted_by
     )

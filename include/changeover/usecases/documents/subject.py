@@ -76,7 +76,8 @@ class Subject:
         return people.get(login, login)
 
     def people(self, approval: Approval) -> str:
-        return " or ".join(map(self.person, approval.by))
+        people = " or ".join(map(self.person, approval.by))
+        return f"{approval.quorum} of {people}" if approval.quorum > 1 else people
 
 
 def gather(given: Given, ledger: Ledger | None, *, run: Run | None = None, start: date | None = None) -> Subject:

@@ -1,0 +1,135 @@
+"""A request to people at a gate: who may answer still, until when, and everything they need to know to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from changeover.domain.approval import Tally, approval_of, barred, tally
+from changeover.domain.finding import Finding
+from changeover.domain.no_return import no_return
+from changeover.domain.plan import Approval, Environment, Mode
+from changeover.domain.record import MarkKind
+from changeover.domain.runsheet import describe_window
+from changeover.domain.wall_clock import local_text
+from changeover.errors import PlanError
+from changeover.usecases.planning_facts import durations
+from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
+from changeover.usecases.window_gate import planned_nights, reversible
+
+MOMENT = timedelta(seconds=1)
+"""A request that is put again when its time is over still waits this long: Airflow needs some time limit."""
+
+
+def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = "") -> Answer:
+    """Written down as asked, unless a lost task only puts the same request again.
+
+    The answer's data: `asked`, who may answer; `seconds`, how long is waited; `facts`, what they read.
+    """
+    approval = agreed_approval(upgrade, gate, environment)
+    now = tally_of(upgrade, tools, gate=gate, environment=environment)
+    if not now.possible:
+        left = ", ".join(now.may_answer) or "nobody"
+        return no(
+            f"{gate}: {now.needed} of {', '.join(approval.by)} have to say yes, and only {left} may: "
+            f"{', '.join(requesters(upgrade))} asked for this upgrade; have somebody else start the run, or name more "
+            "people in the plan"
+        )
+    if not now.open:
+        mark(
+            upgrade,
+            tools,
+            MarkKind.ASKED,
+            environment,
+            gate=gate,
+            asked=list(now.may_answer),
+            needed=now.needed,
+            plan_digest=upgrade.run.plan_digest,
+        )
+        now = tally_of(upgrade, tools, gate=gate, environment=environment)
+    return yes(
+        f"{gate}: asked {', '.join(now.may_answer)}; {now.told()}",
+        asked=list(now.may_answer),
+        seconds=time_left(now, approval, tools.clock()).total_seconds(),
+        facts=facts(upgrade, tools, now, approval, environment),
+    )
+
+
+def agreed_approval(upgrade: Upgrade, gate: str, environment: str) -> Approval:
+    approval = approval_of(upgrade.plan, gate, environment)
+    if approval is None:
+        raise PlanError(f"the plan names nobody for {gate} of {environment}", then="report it: nobody is to be asked")
+    return approval
+
+
+def requesters(upgrade: Upgrade) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((upgrade.plan.requested_by, upgrade.run.requested_by)))
+
+
+def tally_of(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = "") -> Tally:
+    """What the ledger holds of a gate's answers for this very plan text."""
+    return tally(
+        agreed_approval(upgrade, gate, environment),
+        tools.ledger.marks(upgrade.run.key, environment=environment),
+        gate=gate,
+        environment=environment,
+        digest=upgrade.run.plan_digest,
+        barred=barred(gate, *requesters(upgrade)),
+    )
+
+
+def time_left(now: Tally, approval: Approval, at: datetime) -> timedelta:
+    """The wait is counted from the request, however often it has to be put again."""
+    return max(MOMENT, (now.asked_at or at) + approval.wait - at)
+
+
+def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, environment: str) -> str:
+    """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
+    plan = upgrade.plan
+    lanes = (plan.environment(environment),) if environment else upgrade.lanes
+    until = (now.asked_at or tools.clock()) + approval.wait
+    rows = [
+        ("client", plan.client),
+        ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
+        *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
+        ("answers", now.told()),
+        ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
+        ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),
+    ]
+    found = [
+        f"- {finding.severity}: {finding.subject}: {finding.summary}"
+        for finding in findings(upgrade, tools, environment)
+    ]
+    table = "\n".join(f"| {name} | {_cell(text)} |" for name, text in rows)
+    return f"| | |\n|---|---|\n{table}\n\n**Findings**\n\n{chr(10).join(found) or 'None.'}"
+
+
+def findings(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Finding, ...]:
+    """Of the newest run of every gate of the whole upgrade and of this environment."""
+    newest = {
+        (gate.environment, gate.gate): gate
+        for _, gate in tools.ledger.gates(upgrade.run.key)
+        if gate.environment in ("", environment)
+    }
+    return tuple(finding for gate in newest.values() for finding in gate.findings)
+
+
+def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[str, str]]:
+    hosts = ", ".join(host.name for host in hosts_of(upgrade, tools, lane.name)) or "none on record"
+    night = None if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools).get(lane.name)
+    yield f"environment {lane.name}", f"hosts {hosts}"
+    yield f"window of {lane.name}", describe_window(lane.window, night)
+    if night is None:
+        yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"
+        return
+    measured = durations(upgrade, tools)
+    clock = no_return(measured.steps(reversible(upgrade, tools)), measured.way_back, night=night)
+    by = clock.decide_by
+    yield (
+        f"decide by, {lane.name}",
+        f"{local_text(by, night.zone)} {night.zone} ({by:%Y-%m-%d %H:%MZ}): later the back-out ends too late",
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,117 @@
+"""`approve` and `reject`: which request is meant, who may answer it, and what Airflow says to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from changeover import cli_run
+from changeover.cli import app
+from changeover.domain.record import run_key
+from changeover.orchestration.airflow_client import AirflowError, Request
+
+DAG, RUN = "acme.app-2", "manual__2026-12-05T20:00:00+00:00"
+KEY = run_key(DAG, RUN)
+PLAN = Request(
+    DAG, RUN, "s06_planning.approve_plan", "Approve the upgrade?", "", ("Approve", "Reject"), ("ann", "bob"), None, (),
+    "awaiting_input",
+)  # fmt: skip
+GO = replace(PLAN, task_id="s08_s09_production.go_no_go", subject="Go?", asked=("bob",))
+GO_TRAINING = replace(GO, task_id="s08_s09_training.go_no_go")
+
+
+@dataclass
+class PlayedServer:
+    """An Airflow with some requests; it keeps the answers it was given."""
+
+    requests_: tuple[Request, ...]
+    people: dict[str, str] = field(default_factory=lambda: {"ann": "op", "jo": "op"})
+    answers: list[tuple[str, str, str, str]] = field(default_factory=list)
+    refuses: int = 0
+    who: str = "admin"
+
+    def client(self, person: str = "admin") -> Any:
+        return replace(self, who=person, answers=self.answers)
+
+    def __enter__(self) -> PlayedServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def requests(self) -> tuple[Request, ...]:
+        return self.requests_
+
+    def answer(self, request: Request, option: str, *, comment: str = "") -> None:
+        if self.refuses:
+            raise AirflowError("no", status=self.refuses)
+        self.answers.append((self.who, request.task_id, option, comment))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
+    played = PlayedServer((PLAN, GO, GO_TRAINING))
+    monkeypatch.setattr(cli_run, "local_server", lambda settings: played)
+    return played
+
+
+def changeover(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(words))
+    return done.exit_code, done.output
+
+
+def test_without_arguments_it_lists_what_waits(server: PlayedServer) -> None:
+    code, out = changeover("approve")
+    assert code == 0
+    assert f"{KEY}  plan  waits for ann or bob\n    Approve the upgrade?\n" in out
+    assert f"{KEY}  go-no-go production  waits for bob\n" in out
+    assert changeover("reject", "--as", "ann")[1].count("waits for") == 1
+
+
+def test_requests_that_are_over_do_not_wait(server: PlayedServer) -> None:
+    server.requests_ = (replace(PLAN, state="failed"), replace(GO, answered_by="bob"))
+    assert changeover("approve") == (0, "nothing waits for anybody\n")
+
+
+def test_a_person_approves_with_a_comment(server: PlayedServer) -> None:
+    code, out = changeover("approve", KEY, "plan", "--as", "ann", "--comment", "after the fair")
+    assert code == 0, out
+    assert out.startswith(f"ann approved {KEY}  plan; ")
+    assert server.answers == [("ann", "s06_planning.approve_plan", "Approve", "after the fair")]
+
+
+def test_a_rejection_names_the_environment(server: PlayedServer) -> None:
+    server.people["bob"] = "op"
+    assert changeover("reject", DAG, "go-no-go", "--environment", "training", "--as", "bob")[0] == 0
+    assert server.answers == [("bob", "s08_s09_training.go_no_go", "Reject", "")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ((KEY, "plan", "--as", "jo"), 1, f"jo is not asked at plan of {KEY}; ann or bob may answer: add --as ann"),
+        ((KEY, "plan", "--as", "bob"), 1, "bob has no login in this Airflow"),
+        ((KEY, "go-no-go", "--as", "bob"), 2, "several requests are meant"),
+        ((KEY, "sign-off", "--as", "ann"), 1, f"no open request sign-off in run {KEY}; open are:"),
+        (("other", "plan", "--as", "ann"), 1, "no open request plan in run other"),
+        ((KEY, "lunch", "--as", "ann"), 2, "'lunch' is not a gate at which people answer; those are plan, go-no-go"),
+        ((KEY,), 2, "name the run and the gate"),
+        ((KEY, "plan", "--as", "ann", "--comment", "x" * 501), 2, "a comment has at most 500 characters"),
+    ],
+)
+def test_a_no_says_who_may_answer_and_what(server: PlayedServer, words: tuple[str, ...], code: int, told: str) -> None:
+    done, out = changeover("approve", *words)
+    assert (done, told in out) == (code, True), out
+    assert server.answers == []
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(409, "answered meanwhile"), (403, "does not let ann answer; ann or bob")]
+)
+def test_what_airflow_refuses_is_a_no(server: PlayedServer, status: int, told: str) -> None:
+    server.refuses = status
+    code, out = changeover("approve", KEY, "plan", "--as", "ann")
+    assert (code, told in out) == (1, True), out
