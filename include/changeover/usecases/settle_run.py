@@ -110,7 +110,7 @@ def look(case: Case) -> RunSettlement:
     broken: list[str] = []
     found = tuple(settle(_facts(case, name, hosts, holds, driver, broken)) for name, hosts in frozen.items() if hosts)
     outcome = tools.ledger.outcomes(upgrade.run.key).get("")
-    needs = ()
+    needs: tuple[str, ...] = ()
     if driver is not Driver.GOES_ON and outcome is None:
         needs = ("the run has no outcome",)
     return RunSettlement(upgrade.run.key, driver, found, needs, tuple(broken), tuple(holds.values()))
