@@ -44,7 +44,8 @@ def _started(home: Path, *, plans: int, extra: dict[str, str] | None = None) -> 
         airflow(settings, environment=environment, plan_builder="tests.support.chain_dag.build_dag") as running,
         running.client() as client,
     ):
-        client.wait_for_dag(f"nordwind.chain-{plans - 1}", timeout=180)
+        for number in range(plans):  # they are not parsed in this order
+            client.wait_for_dag(f"nordwind.chain-{number}", timeout=180)
         yield client
 
 
