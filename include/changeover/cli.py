@@ -434,6 +434,14 @@ def settle(
     )
 
 
+def _answer(option: str, run: str | None, gate: str | None, environment: str, comment: str, login: str) -> int:
+    from changeover.cli_approve import Answered, answer, list_open
+
+    if run is None and gate is None:
+        return list_open(login)
+    return answer(Answered(option, run, gate, environment, comment), login=login)
+
+
 @app.command()
 def approve(
     run: OpenRun = None,
@@ -447,11 +455,7 @@ def approve(
 
     Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
     """
-    from changeover.cli_approve import Answered, answer, list_open
-
-    if run is None and gate is None:
-        raise typer.Exit(list_open(login))
-    raise typer.Exit(answer(Answered("Approve", run, gate, environment, comment), login=login))
+    raise typer.Exit(_answer("Approve", run, gate, environment, comment, login))
 
 
 @app.command()
@@ -467,11 +471,7 @@ def reject(
 
     Without RUN and GATE: list what waits for people, of everybody or of the one given with --as.
     """
-    from changeover.cli_approve import Answered, answer, list_open
-
-    if run is None and gate is None:
-        raise typer.Exit(list_open(login))
-    raise typer.Exit(answer(Answered("Reject", run, gate, environment, comment), login=login))
+    raise typer.Exit(_answer("Reject", run, gate, environment, comment, login))
 
 
 @app.command()

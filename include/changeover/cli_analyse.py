@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,7 @@ from changeover.errors import ChangeoverError, LedgerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from changeover.adapters.environment_vault import EnvironmentVault
     from changeover.domain.analysis_report import AnalysisReport
-    from changeover.lab import LabState
     from changeover.settings import Settings
     from changeover.usecases.check_plans import CheckedPlan
 
@@ -100,15 +96,14 @@ def _one(checked: CheckedPlan, wanted: Wanted, settings: Settings) -> AnalysisRe
 
 def _here(checked: CheckedPlan, wanted: Wanted, settings: Settings) -> AnalysisReport:
     from changeover.adapters.plan_files import parse_plan, plan_digest
-    from changeover.adapters.release_files import load_release, read_product
+    from changeover.cli_credentials import around
     from changeover.usecases.analyse_local import analyse_here
     from changeover.usecases.open_run import requested_run
-    from changeover.usecases.tools import Upgrade
 
     wiring.make_own_databases(settings)
     raw = Path(checked.file).read_bytes()
     plan = parse_plan(raw, name=checked.file)
-    settings, vault = _around(plan.client, plan.application, settings)
+    settings, vault = around(plan.client, plan.application, settings, hosts=True)
     tools = wiring.tools(vault=vault, tell=_tell, settings=settings)
     asked = {"mode": "analyse", "environments": list(wanted.environments), "reason": "analysis from the command line"}
     run = requested_run(
@@ -120,9 +115,7 @@ def _here(checked: CheckedPlan, wanted: Wanted, settings: Settings) -> AnalysisR
         asked=asked,
         at=tools.clock(),
     )
-    release = load_release(plan.release, releases=settings.releases)
-    upgrade = Upgrade(run, plan, release, read_product(release.product, releases=settings.releases))
-    return _report(settings, analyse_here(upgrade, tools).key)
+    return _report(settings, analyse_here(wiring.upgrade_of(settings, run, plan), tools).key)
 
 
 def _tell(line: str) -> None:
@@ -145,45 +138,6 @@ def _report(settings: Settings, key: str) -> AnalysisReport:
 def _why(settings: Settings, key: str) -> str:
     gates = wiring.ledger(settings).gates(key)
     return "; ".join(reason for _, gate in gates for reason in gate.reasons()) or "it said nothing"
-
-
-def _around(client: str, application: str, settings: Settings) -> tuple[Settings, EnvironmentVault]:
-    """Credentials from the environment; of a client whose lab runs here, from the lab, with its hosts and artefacts."""
-    from changeover.adapters.environment_vault import EnvironmentVault
-
-    named = os.environ.get("CHANGEOVER_CONNECTIONS")
-    files = (Path(named),) if named else ()
-    vault = EnvironmentVault(os.environ, files)
-    state = None if named else _lab_of(client, application, vault)
-    if state is None:
-        return settings, vault
-    from changeover.orchestration.introduce_site import import_estate
-
-    typer.echo(f"the lab's site {state.site} is {client}'s and runs here: its hosts and keys are taken", err=True)
-    import_estate(settings, state.estate_path)
-    if not os.environ.get("CHANGEOVER_ARTEFACTS"):
-        settings = replace(settings, artefacts=state.artefacts_path)
-    return settings, EnvironmentVault(os.environ, (state.secrets_path,))
-
-
-def _lab_of(client: str, application: str, vault: EnvironmentVault) -> LabState | None:
-    """The running site of the lab whose estate is this client's, unless the environment gives the connections."""
-    import yaml
-
-    from changeover import lab
-
-    for site in lab.SITES:
-        found = None
-        with suppress(ChangeoverError):
-            found = lab.status(site)
-        if found is None or not found.running:
-            continue
-        estate = yaml.safe_load(found.state.estate_path.read_text(encoding="utf-8"))
-        hosts = [host for environment in estate["environments"] for host in environment["hosts"]]
-        mine = estate["client"]["slug"] == client and application in {a["slug"] for a in estate["applications"]}
-        if mine and not all(vault.names(host["connection"]) for host in hosts):
-            return found.state
-    return None
 
 
 def _print(reports: Sequence[AnalysisReport], broken: dict[str, str], wanted: Wanted) -> None:

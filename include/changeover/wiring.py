@@ -55,15 +55,20 @@ def executor(settings: Settings) -> Executor:
     return AnsibleExecutor(settings.playbooks)
 
 
-def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
-    """The run with the plan text that it was opened on."""
-    from changeover.adapters.plan_files import parse_plan
+def upgrade_of(settings: Settings, run: Run, plan: Plan) -> Upgrade:
+    """The run with its plan and every release record of the plan's product."""
     from changeover.adapters.release_files import load_release, read_product
     from changeover.usecases.tools import Upgrade
 
-    plan = parse_plan(run.plan_text.encode(), name="the pinned plan")
     record = load_release(plan.release, releases=settings.releases)
     return Upgrade(run, plan, record, read_product(record.product, releases=settings.releases))
+
+
+def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
+    """The run with the plan text that it was opened on."""
+    from changeover.adapters.plan_files import parse_plan
+
+    return upgrade_of(settings, run, parse_plan(run.plan_text.encode(), name="the pinned plan"))
 
 
 def kpis(settings: Settings) -> KpiReader:

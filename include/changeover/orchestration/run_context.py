@@ -96,7 +96,7 @@ def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
 
 
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
-    from changeover.adapters.release_files import load_release, read_product
+    from changeover.wiring import upgrade_of
 
     if run.plan_digest != pinned.digest:
         raise LedgerError(
@@ -104,9 +104,7 @@ def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
             where=run.key,
             then="start a new run for the new plan text; a run keeps the text it began with",
         )
-    releases = tools.settings.releases
-    record = load_release(pinned.plan.release, releases=releases)
-    return Upgrade(run, pinned.plan, record, read_product(record.product, releases=releases))
+    return upgrade_of(tools.settings, run, pinned.plan)
 
 
 class ConnectionVault:
