@@ -23,7 +23,7 @@ from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import Settings
 from tests.support.airflow import airflow, settings_at
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.e2e, pytest.mark.lab]
+pytestmark = [pytest.mark.benchmark, pytest.mark.e2e, pytest.mark.lab, pytest.mark.timeout(3600)]
 SITE, PLAN, DAG = "tryton", "nordwind/tryton-8.0.yaml", "nordwind.tryton-8.0"
 MOST = 1.25
 LONGEST = 1800.0

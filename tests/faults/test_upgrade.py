@@ -1,31 +1,33 @@
-"""The whole upgrade under a real scheduler, on real SSH hosts: what is true when it ends well, and when it does not."""
+"""Whole upgrades under a real scheduler, on real SSH hosts: what is true when it ends well, and when it does not."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from changeover import lab, wiring
+from changeover.adapters.plan_files import plan_digest
 from changeover.domain.outcome import Outcome
 from changeover.domain.record import Run, run_key
+from changeover.lab import hosts
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
+from changeover.orchestration.plan_store import PlanStore
 from tests.support.airflow import TestAirflow, airflow, settings_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
-DAG = "lindgren.roundup-2.6"
-LONGEST = 900.0
+pytestmark = [pytest.mark.e2e, pytest.mark.lab]
+PLAN, DAG = "lindgren/roundup-2.6.yaml", "lindgren.roundup-2.6"
+LONGEST = 600.0
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def place() -> Iterator[Path]:
     root = Path(f"/var/tmp/co-{os.getpid()}")
     yield root
     lab.down("roundup", root=root, remove=True)
@@ -37,10 +39,7 @@ def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     home = tmp_path_factory.mktemp("upgrade")
     plans = home / "plans"
     shutil.copytree(settings_at(home).plans / "lindgren", plans / "lindgren")
-    text = (plans / "lindgren/roundup-2.6.yaml").read_text(encoding="utf-8")
-    # So that there is time to kill the task while its play runs.
-    (plans / "lindgren/roundup-2.6.yaml").write_text(_with_pause(text), encoding="utf-8")
-    state = lab.up("roundup", root=place, port=0)
+    state = lab.up("roundup", root=place, port=0, artefacts=lab.default_root() / "artefacts")
     settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
     people = introduce_site.logins(
         [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
@@ -52,75 +51,124 @@ def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield started
 
 
-def _with_pause(text: str) -> str:
-    marker = "    kind: training\n"
-    assert text.count(marker) == 1
-    return text.replace(marker, f"{marker}    variables:\n      roundup_implement_pause: 12\n")
-
-
-def _reset(running: TestAirflow, place: Path, fault: str | None = None) -> None:
-    state = lab.reset("roundup", root=place, fault=fault)
+@pytest.fixture(autouse=True)
+def fresh(running: TestAirflow, place: Path) -> None:
+    """Every host back at the old release, and the CMDB as new."""
+    state = lab.reset("roundup", root=place)
     introduce_site.import_estate(running.settings, state.estate_path, reset=True)
 
 
-def _go(running: TestAirflow, *, kill: str = "") -> tuple[DagRun, Run]:
-    """Start the upgrade, answer every request as the first person asked, and wait for the end."""
+def go(
+    running: TestAirflow, *, variables: dict[str, str], look: Callable[[DagRun], None] = lambda run: None
+) -> tuple[DagRun, Run]:
+    """Upgrade by the plan with these variables (environment -> variable), answer every request, wait for the end."""
+    plan(running, variables)
     with running.client() as client:
         client.wait_for_dag(DAG)
         run = client.trigger(DAG, {"mode": "implement", "reason": "test"})
-        killed: list[int] = []
 
-        def look(_now: DagRun) -> None:
+        def answer(now: DagRun) -> None:
             for request in client.requests(run):
                 with running.client(request.asked[0]) as person:
                     person.answer(request, "Approve")
-            if kill and not killed and _implementing(running, run, kill):
-                for process in running.task_processes(run):
-                    os.kill(process.pid, signal.SIGKILL)
-                    killed.append(process.pid)
+            look(now)
 
-        ended = client.wait(run, timeout=LONGEST, on_poll=look, interval=1.0)
-    assert not kill or killed, "the task was never seen at work"
+        ended = client.wait(run, timeout=LONGEST, on_poll=answer, interval=0.5)
     recorded = wiring.ledger(running.settings).run(run_key(DAG, run.run_id))
-    assert recorded is not None
+    assert recorded is not None, running.logs()
     return ended, recorded
 
 
-def _implementing(running: TestAirflow, run: DagRun, environment: str) -> bool:
-    folder = running.settings.executions_directory(run_key(DAG, run.run_id)) / f"{environment}.implement.1"
-    if not (folder / "started.json").exists():
-        return False
-    time.sleep(2)
-    return True
+def plan(running: TestAirflow, variables: dict[str, str]) -> None:
+    """Write the shipped plan with these variables, and wait until Airflow runs by it."""
+    text = (settings_at(running.settings.home).plans / PLAN).read_text(encoding="utf-8")
+    for environment, variable in variables.items():
+        marker = f"    kind: {environment}\n"
+        assert text.count(marker) == 1
+        text = text.replace(marker, f"{marker}    variables: {{{variable}}}\n")
+    (running.settings.plans / PLAN).write_text(text, encoding="utf-8")
+    store, wanted = PlanStore(running.settings.plan_store), plan_digest(text.encode())
+    deadline = time.monotonic() + 60
+    while (stored := store.current().plans.get(DAG)) is None or stored.digest != wanted:
+        assert time.monotonic() < deadline, running.logs()
+        time.sleep(0.2)
 
 
-def _outcomes(running: TestAirflow, run: Run) -> dict[str, Any]:
+def outcomes(running: TestAirflow, run: Run) -> dict[str, Any]:
     return {name: verdict.outcome for name, verdict in wiring.ledger(running.settings).outcomes(run.key).items()}
 
 
-def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: TestAirflow, place: Path) -> None:
+def versions(running: TestAirflow) -> dict[str, str | None]:
+    return dict(wiring.cmdb(running.settings).versions("lindgren", "roundup", "production"))
+
+
+def close_code(running: TestAirflow, run: Run) -> str:
+    change = wiring.cmdb(running.settings).change(run.key)
+    assert change is not None
+    return str(change.close_code)
+
+
+def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: TestAirflow) -> None:
     """SIGKILL of the task process during implement: the play ran once, the lane goes on, CMDB and hosts agree."""
-    ended, run = _go(running, kill="training")
+    killed: list[int] = []
+
+    def kill_the_task(run: DagRun) -> None:
+        folder = running.settings.executions_directory(run_key(DAG, run.run_id)) / "training.implement.1"
+        if killed or not (folder / "started.json").exists():
+            return
+        time.sleep(2)
+        for process in running.task_processes(run):
+            process.kill()
+            killed.append(process.pid)
+
+    ended, run = go(running, variables={"training": "roundup_implement_pause: 12"}, look=kill_the_task)
+    assert killed, "the task was never seen at work"
     assert ended.state == "success", running.logs()
-    assert _outcomes(running, run) == dict.fromkeys(("training", "production", ""), Outcome.SUCCESSFUL)
+    assert outcomes(running, run) == dict.fromkeys(("training", "production", ""), Outcome.SUCCESSFUL)
     steps = wiring.ledger(running.settings).steps(run.key, environment="training")
     assert [step.generation for step in steps if step.step == "implement"] == [1]
-    versions = wiring.cmdb(running.settings).versions("lindgren", "roundup", "production")
-    assert versions == {"prod1": "2.6.0", "prod2": "2.6.0"}
+    assert versions(running) == {"prod1": "2.6.0", "prod2": "2.6.0"}
 
 
-def test_a_green_installer_with_a_broken_integration_is_backed_out(running: TestAirflow, place: Path) -> None:
+def test_a_green_installer_with_a_broken_integration_is_backed_out(running: TestAirflow) -> None:
     """C01: acceptance on production is red, production is backed out and proven, the run is failed."""
-    _reset(running, place, fault="integration")
-    ended, run = _go(running)
+    ended, run = go(running, variables={"production": "roundup_break: integration"})
     assert ended.state == "failed"
-    assert _outcomes(running, run) == {
+    assert outcomes(running, run) == {
         "training": Outcome.SUCCESSFUL,
         "production": Outcome.BACKED_OUT,
         "": Outcome.BACKED_OUT,
     }
-    versions = wiring.cmdb(running.settings).versions("lindgren", "roundup", "production")
-    assert versions == {"prod1": "2.0.0", "prod2": "2.0.0"}
-    change = wiring.cmdb(running.settings).change(run.key)
-    assert change is not None
-    assert change.close_code == "unsuccessful"
+    assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
+    assert close_code(running, run) == "unsuccessful"
+
+
+def test_a_rehearsal_that_fails_keeps_every_client_environment_untouched(running: TestAirflow) -> None:
+    """The migration dies on the baseline: no execution ever names a host of training or production."""
+    ended, run = go(running, variables={"baseline": "roundup_break: migrate"})
+    assert ended.state == "failed"
+    assert outcomes(running, run) == {"": Outcome.REFUSED}
+    ledger = wiring.ledger(running.settings)
+    changed = {step.environment for step in ledger.steps(run.key) if step.step != "discover"}
+    assert changed == {"baseline"}
+    assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
+    assert close_code(running, run) == "unsuccessful"
+
+
+def test_a_migration_killed_half_way_on_production_is_backed_out(running: TestAirflow, place: Path) -> None:
+    """SIGKILL of the client's program in the middle of implement: backed out, proven, nothing lost."""
+    state = lab.status("roundup", root=place)
+    assert state is not None
+    killed: list[int] = []
+
+    def kill_the_migration(_now: DagRun) -> None:
+        for process in hosts.processes_of([state.state.host("prod2")]):
+            if not killed and "before_migration.py" in " ".join(process.cmdline()):
+                process.kill()
+                killed.append(process.pid)
+
+    ended, run = go(running, variables={"production": "roundup_implement_pause: 15"}, look=kill_the_migration)
+    assert killed, "the migration was never seen at work"
+    assert ended.state == "failed"
+    assert outcomes(running, run)["production"] == Outcome.BACKED_OUT
+    assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}

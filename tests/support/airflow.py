@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -64,8 +64,12 @@ class TestAirflow:
     def task_processes(self, run: DagRun) -> list[psutil.Process]:
         """The processes that supervise or execute tasks of this run right now, found by their title."""
         scheduler = self.server.pid("scheduler")
-        below = psutil.Process(scheduler).children(recursive=True) if scheduler else []
-        return [process for process in below if run.run_id in " ".join(process.cmdline())]
+        found = []
+        for process in psutil.Process(scheduler).children(recursive=True) if scheduler else []:
+            with suppress(psutil.NoSuchProcess):  # ended since, or a zombie
+                if run.run_id in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def logs(self, lines: int = 40) -> str:
         """The end of every component's log, for a failing test's message."""
