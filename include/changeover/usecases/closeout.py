@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from changeover.domain.change import close_code
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.hypercare import CRITICAL, not_ended
 from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
-from changeover.usecases.incidents import open_incidents
+from changeover.usecases.incidents import open_incidents, ours
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
-from changeover.usecases.support import CRITICAL
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -48,11 +48,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     """Condition → why it is not met ("" when it is)."""
     plan, key = upgrade.plan, upgrade.run.key
     open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
-    incidents = [
-        i.number
-        for i in tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)
-        if i.severity <= CRITICAL
-    ]
+    incidents = [incident.number for incident in ours(upgrade, tools) if incident.severity <= CRITICAL]
     unequal = []
     for lane in upgrade.lanes:
         recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
@@ -62,6 +58,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     accepted = tools.ledger.marks(key, kind=MarkKind.SUPPORT_ACCEPTED)
     return {
         "acceptance-complete": f"not upgraded: {', '.join(open_lanes)}" if open_lanes else "",
+        "watch-ended": not_ended(tools.ledger.marks(key, environment="")),
         "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
         "support-accepted": "" if accepted else "support has not accepted",
         "cmdb-equals-discovery": "; ".join(unequal),
