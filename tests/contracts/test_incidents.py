@@ -1,4 +1,4 @@
-"""Every embedded CMDB of ours takes an incident once per client and key, however often and in which order it is told."""
+"""Every CMDB of ours takes an incident once per client and key, however often and in which order it is told."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def told(**changes: Any) -> IncidentReport:
 def take(cmdb: AnyCmdb, **changes: Any) -> tuple[Incident, Taken]:
     result = cmdb.record_incident(told(**changes))
     assert isinstance(result[0], Incident), result
-    return result  # type: ignore[return-value]
+    return result
 
 
 def open_ones(cmdb: AnyCmdb) -> list[Incident]:

@@ -35,14 +35,8 @@ def _upgrade(world: World, **hypercare: Any) -> Upgrade:
     support = plan().support.model_dump(mode="json", exclude_none=True)
     support["hypercare"] = {"length": "1m", "interval": "20s"} | hypercare
     upgrade = world.upgrade(of=plan(support=support))
-    world.ledger.freeze_hosts(
-        upgrade.run.key,
-        {
-            e.name: e.hosts
-            for name in ("training", "production")
-            if (e := world.cmdb.environment("acme", "tracker", name))
-        },
-    )
+    found = [world.cmdb.environment("acme", "tracker", name) for name in ("training", "production")]
+    world.ledger.freeze_hosts(upgrade.run.key, {each.name: each.hosts for each in found if each})
     return upgrade
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -14,8 +15,20 @@ from changeover.domain.estate import Document, Name
 FORMAT = 1
 LARGEST = 16 * 1024
 """Bytes of a report."""
+SHORTEST_TOKEN = 32
 AHEAD = timedelta(minutes=5)
 """How far another system's clock may be before ours."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who knows the token, and the clients it may speak for; `*` is every one."""
+
+    token: str
+    clients: tuple[str, ...]
+
+    def speaks_for(self, client: str) -> bool:
+        return client in self.clients or "*" in self.clients
 
 
 class IncidentState(StrEnum):
