@@ -165,7 +165,7 @@ def test_who_decides_reads_why_and_what_would_be_lost(world: World) -> None:
     _, _, facts = _asked(world)
     assert "| why | 1 new critical incident: INC0000001 |" in facts
     assert "INC0000001 (severity 1, critical): orders are lost" in facts
-    assert "point-production, proven 2026-08-14 13:00Z, kept until 2026-09-13 13:00Z" in facts
+    assert "point-production, proven 2026-08-14 13:00Z, kept 30 days after the run has ended" in facts
     assert "everything entered since 2026-08-14 13:00Z (2 d 3 h): prod1 issues 1 rows then, 3 now" in facts
 
 

@@ -151,6 +151,14 @@ def not_ended(marks: Sequence[Mark]) -> str:
     return "the hypercare watch has not ended"
 
 
+def for_client(watched: Watched) -> str:
+    """Why the watch goes on, without a host or a tool."""
+    last = watched.looks[-1]
+    if last.critical:
+        return "a critical incident is open"
+    return "not everything was well at the last look" if last.unwell else "it was not well for long enough yet"
+
+
 def watch_told(marks: Sequence[Mark]) -> tuple[str, ...]:
     """How the watch went, a line each for what is out of the ordinary and one for how it stands."""
     lines = []

@@ -129,14 +129,12 @@ class Hypercare(Document):
 
 
 class Support(Document):
-    """Who takes over, the watch kept until then, and how long the way back is kept."""
+    """Who takes over, and the watch kept until then."""
 
     hypercare: Hypercare
     """The watch after the last environment."""
     accepted_by: Approval
     """Who takes the application over into support."""
-    restore_points_kept: Span = timedelta(days=30)
-    """How long each restore point is kept, counted from its proof; nothing is deleted before the run is closed."""
 
 
 class Unattended(Document):
@@ -241,6 +239,9 @@ class Plan(Document):
     """What is believed to run today."""
     support: Support
     """The watch after the upgrade and who takes over."""
+    restore_points_kept: Span = timedelta(days=30)
+    """How long restore points stay on the hosts after the run has ended; then housekeeping removes them. A run that
+    is open, or ended unproven and was not settled, keeps its own for as long as that."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from changeover.domain.hypercare import CRITICAL, watch_told
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
-from changeover.domain.retention import RestorePoint, restore_points
+from changeover.domain.retention import ProvenPoint, Retention, ended_at, proven_points
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
 from changeover.usecases.evidence import business_data_before, evidence_path
@@ -28,7 +28,8 @@ def after_rows(upgrade: Upgrade, tools: Tools, *, read_data: bool) -> Iterator[t
         yield "why", str(reopened.data.get("reason") or "")
     yield "the watch", "; ".join(watch_told(marks)) or "it has not looked yet"
     yield "open incidents", _incidents(upgrade, tools)
-    points = {point.environment: point for point in restore_points(marks, upgrade.plan.support.restore_points_kept)}
+    retention = Retention(upgrade.plan.restore_points_kept, ended_at(marks))
+    points = {point.environment: point for point in proven_points(marks, retention)}
     for lane in upgrade.lanes:
         point = points.get(lane.name)
         yield f"way back of {lane.name}", point.told() if point else "no proven restore point is on record"
@@ -45,7 +46,7 @@ def _incidents(upgrade: Upgrade, tools: Tools) -> str:
     return "; ".join(told) or "none"
 
 
-def _lost(upgrade: Upgrade, tools: Tools, lane: Environment, point: RestorePoint, *, read_data: bool) -> str:
+def _lost(upgrade: Upgrade, tools: Tools, lane: Environment, point: ProvenPoint, *, read_data: bool) -> str:
     since = tools.clock() - point.proven_at
     hours = int(since.total_seconds() // 3600)
     told = f"everything entered since {point.proven_at:%Y-%m-%d %H:%MZ} ({hours // 24} d {hours % 24} h)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from changeover.domain.change import close_code
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.given_back import not_given_back
 from changeover.domain.hypercare import CRITICAL, not_ended
 from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
@@ -13,6 +14,7 @@ from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.incidents import open_incidents, ours
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
+from changeover.usecases.run_view import view_run
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -30,11 +32,11 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     settled_lanes = tools.ledger.outcomes(upgrade.run.key)
     if upgrade.mode is not Mode.IMPLEMENT or not settled_lanes:
         return not_applicable("no lane was settled: there is no exit to check")
+    open_incidents(upgrade, tools)  # marks and links those since the last look
     deliver(tools.ledger, tools.cmdb, tools.clock())
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
     if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
         return yes("exit: unsuccessful and backed out")
-    open_incidents(upgrade, tools)  # marks those since the last look
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()
@@ -62,6 +64,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
         "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
         "support-accepted": "" if accepted else "support has not accepted",
         "cmdb-equals-discovery": "; ".join(unequal),
+        "given-back": not_given_back(view_run(tools.ledger, upgrade.run).environments),
         "outbox-empty": _outbox(upgrade, tools),
     }
 

@@ -12,6 +12,7 @@ from changeover.domain.hypercare import (
     Look,
     Step,
     errors_per_hour,
+    for_client,
     next_step,
     not_ended,
     watched_of,
@@ -94,11 +95,13 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
 def watch_on(upgrade: Upgrade, tools: Tools) -> Step:
     """What follows from the looks so far, written down: an extension and a reopened decision with their reasons."""
     at = tools.clock()
-    step = next_step(upgrade.plan.support.hypercare, watched_of(_marks(upgrade, tools)), at)
+    watched = watched_of(_marks(upgrade, tools))
+    step = next_step(upgrade.plan.support.hypercare, watched, at)
     reason = "; ".join(step.reasons)
     if step.course is Course.EXTEND and step.until:
         until = step.until.isoformat()
-        mark(upgrade, tools, MarkKind.HYPERCARE_EXTENDED, key=f"watch-until-{until}", until=until, reason=reason)
+        key, why = f"watch-until-{until}", for_client(watched)
+        mark(upgrade, tools, MarkKind.HYPERCARE_EXTENDED, key=key, until=until, reason=reason, why=why)
     elif step.course is Course.ASK:
         last = fresh(MarkKind.HYPERCARE_CHECKED, _marks(upgrade, tools))
         key = f"reopened-{last.at.isoformat() if last else ''}"
