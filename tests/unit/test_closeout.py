@@ -26,17 +26,8 @@ from changeover.usecases.transition import check_entry, open_change
 from tests.support.story import Story, upgraded
 from tests.support.world import OLD, World
 
-STAGES = (
-    "window",
-    "readiness",
-    "go_no_go",
-    "restore_point",
-    "implement",
-    "acceptance",
-    "sign_off",
-    "verdict",
-    "commit",
-)
+STAGES = ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance", "sign_off")
+ENDS = ("verdict", "commit", "settle")
 
 
 @pytest.fixture
