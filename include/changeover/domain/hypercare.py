@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -149,6 +149,26 @@ def not_ended(marks: Sequence[Mark]) -> str:
         if mark.kind is MarkKind.HYPERCARE_REOPENED:
             return f"the decision is open: {mark.data.get('reason')}"
     return "the hypercare watch has not ended"
+
+
+def ends_told(care: Hypercare, length: Callable[[timedelta], str]) -> str:
+    row = "the last look was clean" if care.clean_looks == 1 else f"{care.clean_looks} looks in a row were clean"
+    return (
+        f"when its time is over, {row} and no critical incident is open; else it extends itself, to "
+        f"{length(care.longest)} at most, after which a person decides"
+    )
+
+
+def reopens_told(care: Hypercare) -> str:
+    limits = care.reopens
+    looks = "a look that finds" if limits.failed_looks == 1 else f"{limits.failed_looks} looks in a row that find"
+    when = [
+        f"{looks} a host unwell",
+        _plural(limits.critical_incidents, "new critical incident"),
+        *([_plural(limits.incidents, "new incident")] if limits.incidents else []),
+    ]
+    errors = f"; unwell is also more than {limits.errors_per_hour} errors in an hour" if limits.errors_per_hour else ""
+    return f"by {' or '.join(when)}{errors}"
 
 
 def for_client(watched: Watched) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changeover.domain.hypercare import ends_told, reopens_told
 from changeover.domain.paper import Block, Facts, Points, Table, Text
 from changeover.domain.runsheet import describe_window
 from changeover.domain.window import AnyTime
@@ -89,25 +90,13 @@ def watch(subject: Subject) -> str:
 
 
 def watch_ends(subject: Subject) -> str:
-    care = subject.plan.support.hypercare
-    row = "the last look was clean" if care.clean_looks == 1 else f"{care.clean_looks} looks in a row were clean"
-    return (
-        f"when its time is over, {row} and no critical incident is open; else it extends itself, to "
-        f"{spoken(care.longest)} at most, after which a person decides"
-    )
+    return ends_told(subject.plan.support.hypercare, spoken)
 
 
 def watch_reopens(subject: Subject) -> str:
     """What has people asked whether the release is kept, and whom."""
     care = subject.plan.support.hypercare
-    limits = care.reopens
-    when = [
-        f"{limits.failed_looks} looks in a row that find a host unwell",
-        f"{limits.critical_incidents} new critical incident{'s' if limits.critical_incidents > 1 else ''}",
-        *([f"{limits.incidents} new incidents"] if limits.incidents else []),
-    ]
-    errors = f"; unwell is also more than {limits.errors_per_hour} errors in an hour" if limits.errors_per_hour else ""
-    return f"by {' or '.join(when)}{errors}; decided by {subject.people(care.decided_by or subject.plan.approval)}"
+    return f"{reopens_told(care)}; decided by {subject.people(care.decided_by or subject.plan.approval)}"
 
 
 def zone_of(subject: Subject, environment: str) -> str:
