@@ -28,7 +28,7 @@ def hand_over_pack(subject: Subject) -> Paper:
             Section("What runs where", (_versions(subject),)),
             Section("What changed", release_changes(subject)),
             Section("Customisations and integrations", (_own(subject),)),
-            Section("Known issues", _known_issues(subject)),
+            Section("Known issues", (*_known_issues(subject), *_incidents(subject))),
             Section("Restore points", (_restore_points(subject), Text(KEPT))),
             Section("Run book", (Points(_run_book(subject), numbered=True),)),
             Section("Watch and acceptance", (_acceptance(subject),)),
@@ -86,6 +86,14 @@ def _known_issues(subject: Subject) -> tuple[Block, ...]:
         ),
         *((Text("The vendor asks for these after the migration, where they apply:"), Points(after)) if after else ()),
     )
+
+
+def _incidents(subject: Subject) -> tuple[Block, ...]:
+    """Those that the run saw since it began, as it saw them last."""
+    marks = subject.view.all_marks if subject.view else ()
+    newest = {str(mark.data.get("number")): mark.data for mark in marks if mark.kind is MarkKind.INCIDENT_SEEN}
+    rows = tuple((number, str(seen["severity"]), str(seen["summary"])) for number, seen in sorted(newest.items()))
+    return (Table(("Incident", "Severity", "What"), rows, (3, 2, 10)),) if rows else ()
 
 
 def _restore_points(subject: Subject) -> Table:
