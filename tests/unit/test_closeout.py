@@ -14,6 +14,7 @@ from changeover.domain.finding import Finding, Severity, Waived
 from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.hypercare import Course
 from changeover.domain.outcome import Outcome
+from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind, StepRecord
 from changeover.domain.review import review_of
 from changeover.usecases import baseline, lane
@@ -24,7 +25,7 @@ from changeover.usecases.support import hypercare_look, support_accepts, watch_o
 from changeover.usecases.tools import Reply, Tools, Upgrade, mark, tell_cmdb
 from changeover.usecases.transition import check_entry, open_change
 from tests.support.story import Story, upgraded
-from tests.support.world import OLD, World
+from tests.support.world import NEW, OLD, World
 
 STAGES = ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance", "sign_off")
 ENDS = ("verdict", "commit", "settle")
@@ -35,8 +36,8 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def watched(world: World) -> tuple[Upgrade, Tools]:
-    """Every lane upgraded, and the watch ended well: what is left is support's word."""
+def begun(world: World) -> tuple[Upgrade, Tools]:
+    """Rehearsed and approved: the lanes may begin."""
     upgrade, tools = world.upgrade(), world.tools()
     check_entry(upgrade, tools)
     open_change(upgrade, tools)
@@ -47,9 +48,19 @@ def watched(world: World) -> tuple[Upgrade, Tools]:
     ):  # fmt: skip
         assert step(upgrade, tools).reply is Reply.YES
     tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
+    return upgrade, tools
+
+
+def through(upgrade: Upgrade, tools: Tools, environment: Environment, *stages: str) -> None:
+    for stage in stages:
+        assert getattr(lane, stage)(upgrade, tools, environment).reply is Reply.YES, stage
+
+
+def watched(world: World) -> tuple[Upgrade, Tools]:
+    """Every lane upgraded, and the watch ended well: what is left is support's word."""
+    upgrade, tools = begun(world)
     for each in upgrade.lanes:
-        for stage in (*STAGES, *ENDS):
-            assert getattr(lane, stage)(upgrade, tools, each).reply is Reply.YES, stage
+        through(upgrade, tools, each, *STAGES, *ENDS)
     while True:
         hypercare_look(upgrade, tools)
         follows = watch_on(upgrade, tools)
@@ -115,6 +126,20 @@ def test_it_does_not_close_before_the_watch_is_over(world: World) -> None:
     support_accepts(upgrade, tools, by="support")
     mark(upgrade, tools, MarkKind.HYPERCARE_REOPENED, reason="1 new critical incident: INC1")
     assert unmet(upgrade, tools) == {"watch-ended": "the decision is open: 1 new critical incident: INC1"}
+
+
+def test_a_backed_out_run_closes_when_the_records_agree_and_not_before(world: World) -> None:
+    world.unwell.add("production")
+    upgrade, tools = begun(world)
+    lane_of = {each.name: each for each in upgrade.lanes}
+    through(upgrade, tools, lane_of["training"], *STAGES, *ENDS)
+    through(upgrade, tools, lane_of["production"], *STAGES[:-2])
+    assert lane.acceptance(upgrade, tools, lane_of["production"]).reply is Reply.NO
+    through(upgrade, tools, lane_of["production"], "verdict", "back_out")
+    assert lane.settle(upgrade, tools, lane_of["production"]).reply is Reply.NO
+    assert check_exit(upgrade, tools).text == "exit: unsuccessful and backed out"
+    world.cmdb.recorded[("acme", "tracker", "production"), "prod1"] = NEW
+    assert check_exit(upgrade, tools).text == "cmdb-equals-discovery: failed: prod1: CMDB 2.6.0, discovered 2.0.0"
 
 
 def test_everything_unmet_is_named_at_once(world: World) -> None:

@@ -26,6 +26,9 @@ from changeover.usecases.tools import (
     yes,
 )
 
+IN_EITHER_CASE = ("cmdb-equals-discovery", "given-back", "outbox-empty")
+"""Conditions of both exits; the others are of an upgrade that is kept."""
+
 
 def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     """The blueprint's two exits: unsuccessful and backed out, or successful with every exit condition met."""
@@ -35,15 +38,17 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     open_incidents(upgrade, tools)  # marks and links those since the last look
     deliver(tools.ledger, tools.cmdb, tools.clock())
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
-    if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
-        return yes("exit: unsuccessful and backed out")
+    backed_out = Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes)
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()
+        if key in IN_EITHER_CASE or not backed_out
     )
     gate = GateResult("exit", "", tuple((r.key, "") for r in results), results, ("run",), ("run",))
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return yes("exit conditions met") if gate.passed else no(*gate.reasons())
+    if not gate.passed:
+        return no(*gate.reasons())
+    return yes("exit: unsuccessful and backed out" if backed_out else "exit conditions met")
 
 
 def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
@@ -52,7 +57,7 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
     incidents = [incident.number for incident in ours(upgrade, tools) if incident.severity <= CRITICAL]
     unequal = []
-    for lane in upgrade.lanes:
+    for lane in (lane for lane in upgrade.lanes if lane.name in tools.ledger.outcomes(key)):
         recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
         for host, found in proofs(upgrade, tools, lane).versions.items():
             if not _equal(recorded.get(host), found, upgrade.release.version_scheme):

@@ -113,8 +113,8 @@ def closing_report(subject: Subject) -> Paper:
 
 EXIT = (
     "Either: not upgraded, and the old release runs again and was accepted.",
-    "Or: every environment is upgraded and accepted; the watch after it has ended by its criteria, no critical incident is "
-    "open, and support has accepted; the records say what really runs; and what was taken for the work is given back.",
+    "Or: all is upgraded and accepted, the watch has ended, no critical incident is open, and support has accepted.",
+    "In either case the records say what really runs, and what was taken for the work is given back.",
 )
 
 
