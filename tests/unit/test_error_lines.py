@@ -54,7 +54,7 @@ def test_a_log_that_cannot_be_read_is_no_count(tmp_path: Path) -> None:
 def journal(tmp_path: Path, text: str) -> str:
     """A `journalctl` that tells what it was asked; its path."""
     program = tmp_path / "journalctl"
-    program.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\n{text}\n", encoding="utf-8")
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n{text}\n', encoding="utf-8")
     program.chmod(0o755)
     return f"{tmp_path}:{os.environ['PATH']}"
 
