@@ -50,7 +50,7 @@ def approval_of(plan: Plan, gate: str, environment: str = "") -> Approval | None
     if gate == "support":
         return plan.support.accepted_by
     if gate == "hypercare":
-        return plan.support.hypercare.decided_by or plan.approval
+        return plan.kept_by
     lane = plan.environment(environment)
     return lane.go_no_go if gate == "go_no_go" else lane.sign_off
 

@@ -259,6 +259,11 @@ class Plan(Document):
         return self.environments[1:]
 
     @property
+    def kept_by(self) -> Approval:
+        """Who decides whether the new release is kept, when the watch reopens that decision."""
+        return self.support.hypercare.decided_by or self.approval
+
+    @property
     def covered(self) -> tuple[date, date]:
         """First and last day of work under the statement of work."""
         return self.statement_of_work.valid_from, self.statement_of_work.valid_until

@@ -56,16 +56,17 @@ class HypercareOperator(BaseOperator):
         if "error" in event:
             if event.get("error_type") != "timeout":
                 raise AirflowFailException(f"Airflow could not wait for an answer: {event['error']}")
-            return settle_answer(no_answer(upgrade, tools, gate=GATE, environment=""))
-        answer = record_answer(
-            upgrade,
-            tools,
-            gate=GATE,
-            environment="",
-            option=str((event.get("chosen_options") or [""])[0]),
-            responder=event.get("responded_by_user"),
-            comment=(event.get("params_input") or {}).get("comment"),
-        )
+            answer = no_answer(upgrade, tools, gate=GATE, environment="")
+        else:
+            answer = record_answer(
+                upgrade,
+                tools,
+                gate=GATE,
+                environment="",
+                option=str((event.get("chosen_options") or [""])[0]),
+                responder=event.get("responded_by_user"),
+                comment=(event.get("params_input") or {}).get("comment"),
+            )
         run_context.deliver_quietly(tools)
         settled = settle_answer(answer)
         if "seconds" in settled:

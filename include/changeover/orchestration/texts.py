@@ -180,7 +180,7 @@ def keep_or_back_out(plan: Plan) -> tuple[str, str]:
         "decides to back out: this run then ends, and a run in mode `back-out` has to be started, which is approved like any other."
     )
     subject = f"Keep {plan.application} {plan.to_version} of {plan.client}, or back it out?"
-    return subject, who_and_when(plan, plan.support.hypercare.decided_by or plan.approval, body)
+    return subject, who_and_when(plan, plan.kept_by, body)
 
 
 def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:

@@ -275,7 +275,7 @@ def _support(plan: Plan) -> Branch:
         f"watched for {duration_text(care.length)}, every {duration_text(care.interval)}",
         (
             Branch("ends", ends_told(care, duration_text)),
-            Branch("decision reopened", f"{reopens_told(care)}; by {_asked(plan, care.decided_by or plan.approval)}"),
+            Branch("decision reopened", f"{reopens_told(care)}; by {_asked(plan, plan.kept_by)}"),
             Branch("accepted by", _asked(plan, plan.support.accepted_by)),
             Branch("restore points", f"kept for {duration_text(plan.restore_points_kept)} after the run has ended"),
         ),

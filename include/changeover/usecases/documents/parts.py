@@ -96,7 +96,7 @@ def watch_ends(subject: Subject) -> str:
 def watch_reopens(subject: Subject) -> str:
     """What has people asked whether the release is kept, and whom."""
     care = subject.plan.support.hypercare
-    return f"{reopens_told(care)}; decided by {subject.people(care.decided_by or subject.plan.approval)}"
+    return f"{reopens_told(care)}; decided by {subject.people(subject.plan.kept_by)}"
 
 
 def zone_of(subject: Subject, environment: str) -> str:
