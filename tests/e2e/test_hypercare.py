@@ -7,8 +7,10 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +27,7 @@ from tests.support.content import put
 pytestmark = pytest.mark.e2e
 DAG = "lindgren.roundup-2.6"
 TEXT = (PROJECT / "include/plans/lindgren/roundup-2.6.yaml").read_text(encoding="utf-8")
+TOKEN = "t" * 40
 PEOPLE = {"jonas.weber": "op", "petra.lang": "op", "erik.lindgren": "op", "mira.schulz": "op"}
 WATCH = """hypercare:
     length: 1h
@@ -86,6 +89,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
         plan_builder="tests.support.watch_dag.build_dag",
         environment={
             "PYTHONPATH": os.pathsep.join((str(PROJECT / "include"), str(PROJECT))),
+            "AIRFLOW_CONN_CHANGEOVER_INCIDENTS": json.dumps(
+                {"conn_type": "generic", "password": TOKEN, "extra": {"clients": ["lindgren"]}}
+            ),
             "AIRFLOW_CONN_SSH_LINDGREN": json.dumps({"conn_type": "ssh", "extra": {"private_key": a_key()}}),
         },
     ) as running:
@@ -104,6 +110,17 @@ def waiting(started: TestAirflow, run: DagRun, *, timeout: float = 150) -> Reque
     raise AssertionError(f"nobody is asked\n{started.logs()}")
 
 
+def tell(started: TestAirflow, token: str) -> httpx.Response:
+    """A critical incident of production, over the console that Airflow's API server carries."""
+    now = datetime.now(UTC).isoformat()
+    report = {
+        "schema_version": 1, "key": "MON-1", "client": "lindgren", "application": "roundup", "severity": 1,
+        "environment": "production", "summary": "issues are lost", "opened_at": now, "at": now,
+    }  # fmt: skip
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.post(f"{started.server.url}/changeover/incidents", json=report, headers=headers, timeout=30)
+
+
 def test_a_reopened_decision_is_put_to_people_and_followed(started: TestAirflow) -> None:
     started.client().wait_for_dag(DAG, timeout=150)
     run = started.client("jonas.weber").trigger(DAG)
@@ -117,9 +134,13 @@ def test_a_reopened_decision_is_put_to_people_and_followed(started: TestAirflow)
     with pytest.raises(AirflowError) as refused:
         started.client("erik.lindgren").answer(asked, "Approve")
     assert refused.value.status == 403
+    assert tell(started, "wrong" * 8).status_code == 401
+    told = tell(started, TOKEN)
+    assert (told.status_code, told.json()["number"]) == (201, "INC0000001")
     petra = started.client("petra.lang")
     petra.answer(asked, "Approve", comment="the network is being repaired")
     second = waiting(started, run)
+    assert "INC0000001 (severity 1, critical): issues are lost" in second.body
     looks = len(ledger.marks(key, kind=MarkKind.HYPERCARE_CHECKED))
     assert looks == 2, "after a keep it waited, looked once more, and asked again"
     petra.answer(second, "Reject")

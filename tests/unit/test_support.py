@@ -224,6 +224,20 @@ def test_support_cannot_accept_before_the_watch_has_ended(world: World) -> None:
     assert support_accepts(upgrade, tools, by="support").reply is Reply.YES
 
 
+def test_support_reads_how_the_watch_went_and_what_the_way_back_is(world: World) -> None:
+    """Hosts are not read for it: only who decides about the release needs to know how much would be lost."""
+    _upgraded(world)
+    upgrade, tools = _upgrade(world), world.tools()
+    mark(upgrade, tools, MarkKind.RESTORE_POINT_PROVEN, "production", label="point-1")
+    hypercare_look(upgrade, tools)
+    facts = str(open_request(upgrade, tools, gate="support").data["facts"])
+    assert "| the watch | 1 look, 1 of them clean |" in facts
+    assert "| open incidents | none |" in facts
+    assert "| way back of training | no proven restore point is on record |" in facts
+    assert "point-1, proven 2026-08-14 13:00Z, kept 30 days after the run has ended" in facts
+    assert "verify.yml" not in world.playbooks("production")
+
+
 def test_the_run_sheet_keeps_the_windows_that_were_agreed(world: World) -> None:
     window = {"kind": "dated", "on": "2026-12-05", "start": "22:00", "end": "02:00", "zone": "Europe/Berlin"}
     environments = [environment.model_dump(mode="json") for environment in plan().environments]

@@ -130,7 +130,11 @@ TASKS = {
 }
 
 APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
-SUPPORT_BODY = "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open."
+SUPPORT_BODY = (
+    "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open. "
+    "`./changeover documents PLAN --only hand-over-pack` writes what is handed over: what runs where, what changed, known issues and "
+    "incidents, restore points and until when they are kept, and the run book."
+)
 
 
 def dag_doc(plan: Plan, digest: str) -> str:
