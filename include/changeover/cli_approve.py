@@ -14,7 +14,13 @@ from changeover import wiring
 if TYPE_CHECKING:
     from changeover.orchestration.airflow_client import AirflowClient, Request
 
-GATES = {"approve_plan": "plan", "go_no_go": "go_no_go", "sign_off": "sign_off", "support_accepts": "support"}
+GATES = {
+    "approve_plan": "plan",
+    "go_no_go": "go_no_go",
+    "sign_off": "sign_off",
+    "hypercare": "hypercare",
+    "support_accepts": "support",
+}
 """Name of the task that asks → the gate, as the plan and the ledger call it."""
 LANE = "s08_s09_"
 LONGEST_COMMENT = 500

@@ -11,12 +11,15 @@ import typer
 from changeover import wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from changeover.domain.plan import Plan
     from changeover.settings import Settings
     from changeover.usecases.host_status import HostStatus, Place
+
+LISTED = 3
+"""Restore points that are told of an environment; all of them with --json."""
 
 
 def status(wanted: Sequence[str], environments: tuple[str, ...], *, as_json: bool) -> int:
@@ -36,7 +39,8 @@ def status(wanted: Sequence[str], environments: tuple[str, ...], *, as_json: boo
         if not wiring.is_made(url):
             typer.echo(f"there is no {what} yet, so no run has touched a host", err=True)
             return 1
-    found = _ask(places_of(wiring.cmdb(settings), plans, environments), settings)
+    kept = {plan.dag_id: plan.restore_points_kept for plan in plans}
+    found = _ask(places_of(wiring.cmdb(settings), plans, environments), settings, kept)
     if as_json:
         typer.echo(json.dumps({"schema_version": 1, "hosts": [one.as_json() for one in found]}, indent=2))
     else:
@@ -66,7 +70,7 @@ def _plans(wanted: Sequence[str], settings: Settings) -> tuple[Plan, ...] | str:
     return tuple(plans)
 
 
-def _ask(places: Sequence[Place], settings: Settings) -> tuple[HostStatus, ...]:
+def _ask(places: Sequence[Place], settings: Settings, kept: Mapping[str, timedelta]) -> tuple[HostStatus, ...]:
     """Client by client: each has its own credentials."""
     from changeover.cli_credentials import around
     from changeover.usecases.host_status import host_status
@@ -82,6 +86,7 @@ def _ask(places: Sequence[Place], settings: Settings) -> tuple[HostStatus, ...]:
             vault=vault,
             executor=wiring.executor(settings),
             now=wiring.now(),
+            kept=kept,
         )
     return tuple(found)
 
@@ -127,6 +132,9 @@ def _lines(one: HostStatus, now: datetime) -> list[str]:
         lines += [
             f"may it be taken over? {'yes' if one.takeover.allowed else 'no'}: {why}" for why in one.takeover.reasons
         ]
+    lines += [f"restore point {point.told()}" for point in one.ways_back[:LISTED]]
+    if len(one.ways_back) > LISTED:
+        lines.append(f"and {len(one.ways_back) - LISTED} older restore points")
     return [*lines, f"you may do: {one.advice}"]
 
 

@@ -97,6 +97,8 @@ def print_view(view: RunView) -> None:
     """The run, then a table of steps and gates for each environment, in the order in which they happened."""
     from rich.console import Console
 
+    from changeover.domain.hypercare import watch_told
+
     console = Console()
     if not console.is_terminal:
         console.width = 160
@@ -105,6 +107,8 @@ def print_view(view: RunView) -> None:
     console.print(f"run {run.key}", highlight=False)
     console.print(f"plan sha256 {run.plan_digest[:16]}, opened {run.opened_at:%Y-%m-%d %H:%M:%SZ}", highlight=False)
     console.print(_outcome_line(view))
+    for line in watch_told(view.whole.marks):
+        console.print(f"  watch: {line}", style="dim", highlight=False, markup=False)
     for part in (view.whole, *view.environments):
         if part.steps or part.gates or part.outcome:
             console.print()

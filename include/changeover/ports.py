@@ -19,6 +19,7 @@ from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
 from changeover.domain.host_lock import HostHold
+from changeover.domain.incident import IncidentReport, Taken
 from changeover.domain.kpi import Asked, KpiSum
 from changeover.domain.outcome import Verdict
 from changeover.domain.plan import Plan
@@ -132,6 +133,7 @@ class CmdbWrite:
     move_change {state}; note {text}; record_version {client, application, environment, host, version};
     record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at,
     environments{name: outcome}};
+    link_incident {number}: put down to this change, unless it is put down to one already;
     close_change {code, notes}: closed from implement or review; a change that never came so far is canceled instead.
     """
 
@@ -204,6 +206,16 @@ class Incident:
     summary: str
     caused_by: str = ""
     """Correlation id of the change it is put down to."""
+    environment: str = ""
+    host: str = ""
+    """The CI it is about, as far as it is known."""
+
+
+class IncidentLog(Protocol):
+    """Where incidents that other systems tell are recorded."""
+
+    def record_incident(self, report: IncidentReport) -> tuple[Incident, Taken] | tuple[str, ...]:
+        """Once per client and key, however often it is told; or what the CMDB does not know, as `path: message`."""
 
 
 class Cmdb(Protocol):
@@ -408,6 +420,7 @@ __all__ = [
     "HostFacts",
     "HostHold",
     "Incident",
+    "IncidentLog",
     "KpiReader",
     "Ledger",
     "OutboxItem",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, EffortBook, Executor, Holds, KpiReader, Ledger, Vault
+    from changeover.ports import Cmdb, EffortBook, Executor, Holds, IncidentLog, KpiReader, Ledger, Vault
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools, Upgrade
 
@@ -38,6 +38,13 @@ def ledger(settings: Settings) -> Ledger:
 
 
 def cmdb(settings: Settings) -> Cmdb:
+    from changeover.adapters.cmdb_sql import SqlCmdb
+
+    return SqlCmdb(settings.cmdb_url)
+
+
+def incident_log(settings: Settings) -> IncidentLog:
+    """Always the embedded CMDB: another one has its own ways to be told."""
     from changeover.adapters.cmdb_sql import SqlCmdb
 
     return SqlCmdb(settings.cmdb_url)

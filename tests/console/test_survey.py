@@ -14,6 +14,7 @@ from changeover.adapters.survey_links import SurveyLinks, key_in
 from changeover.console.app import build_app
 from changeover.domain.survey import LONGEST_COMMENT
 from changeover.errors import ChangeoverError
+from tests.support.incidents import Incidents
 from tests.support.surveys import SECRET, Desk
 
 
@@ -28,7 +29,9 @@ def desk() -> Desk:
 
 @pytest.fixture
 def client(desk: Desk) -> TestClient:
-    return TestClient(build_app(may_read=nobody, page=lambda key: "<h1>record</h1>", survey=desk))
+    return TestClient(
+        build_app(may_read=nobody, page=lambda key: "<h1>record</h1>", survey=desk, incidents=Incidents())
+    )
 
 
 def test_the_link_shows_the_questions_without_a_login_and_nothing_else(client: TestClient, desk: Desk) -> None:

@@ -114,6 +114,17 @@ def test_an_upgrade_is_made_backed_out_and_made_again(fresh_roundup: Bench, tmp_
     assert memory(bench, host, "marker")["phase"] == "committed"
 
 
+def test_the_errors_that_services_logged_are_counted_for_the_watch_alone(fresh_roundup: Bench) -> None:
+    bench, host = fresh_roundup, "training"
+    assert "errors" not in done(bench.play("discover", host)).reports[host]
+    before = done(bench.play("discover", host, changeover_hypercare=True)).reports[host]["errors"]
+    assert set(before) == {"roundup"}
+    with (bench.state.host(host).log / "roundup.log").open("a", encoding="utf-8") as log:
+        log.write("2026-11-28 10:00:00 ERROR the tracker lost a message\n2026-11-28 10:00:01 INFO it was found\n")
+    after = done(bench.play("discover", host, changeover_hypercare=True)).reports[host]["errors"]
+    assert after == {"roundup": before["roundup"] + 1}
+
+
 @pytest.mark.slow
 def test_a_migration_that_dies_half_way_is_backed_out(fresh_roundup: Bench) -> None:
     """The client's own index makes the migration fail; both hosts of the environment come back whole."""

@@ -193,6 +193,8 @@ class Seeded:
                 self._mark(told, MarkKind.INCIDENT_SEEN, number=f"INC{number}", severity=severity, opened_at="then")
                 told.incidents[f"INC{number}"] = severity
         self._mark(told, MarkKind.HYPERCARE_CHECKED, passed=True)
+        for _ in range(self.random.choice((0, 0, 1, 2))):
+            self._ask(told, "hypercare", "", self._mark(told, MarkKind.HYPERCARE_REOPENED, reason="a threshold"))
         self._ask(told, "support", "", self._gate(told, "hypercare", ""))
 
     def _end(self, told: Told) -> None:

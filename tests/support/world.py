@@ -123,6 +123,8 @@ class World:
     now: datetime = START
     versions: dict[str, str | None] = field(default_factory=dict)
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    """Host → lines of errors in the log of its service; a host that is not named tells none."""
     breaks: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(environment, playbook) → hosts it fails on."""
     unwell: set[str] = field(default_factory=set)
@@ -236,6 +238,7 @@ class World:
             "data": {"issues": self.rows[host]},
             "verified": True,
             "readable": True,
+            **({"errors": {"tracker": self.errors[host]}} if host in self.errors else {}),
         }
         return HostResult(host, HostState.FAILED if bad else HostState.OK, report=report)
 

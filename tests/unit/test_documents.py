@@ -7,8 +7,9 @@ import io
 import json
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from pypdf import PdfReader
 from changeover.adapters.paper_data import breakable
 from changeover.adapters.project_plan_files import plan_csv
 from changeover.domain.paper import Audience, Paper, Section, Table, Text
+from changeover.domain.record import MarkKind
 from changeover.settings import PROJECT
 from changeover.usecases.documents.catalogue import PAPERS
 from changeover.usecases.documents.planning import entries
@@ -110,6 +112,27 @@ def test_a_run_shows_its_actual_values(backed_out: Subject) -> None:
     closing = list(PAPERS["closing-report"](backed_out).texts())
     assert "Not upgraded: the release from before runs again, and was accepted." in closing
     assert "7.0.59" in list(PAPERS["hand-over-pack"](backed_out).texts())
+
+
+def test_the_hand_over_pack_tells_how_the_watch_went_and_until_when_the_way_back_is_kept(tmp_path: Path) -> None:
+    story = upgraded(tmp_path)
+    label = f"{story.run.key}-production"
+    story.mark(MarkKind.HYPERCARE_CHECKED, passed=True)
+    story.mark(MarkKind.HYPERCARE_ENDED, reason="3 clean looks in a row")
+    for severity in (3, 2):
+        story.mark(MarkKind.INCIDENT_SEEN, number="INC7", severity=severity, opened_at="then", summary="slow search")
+
+    def told() -> list[str]:
+        pack = PAPERS["hand-over-pack"](papers.subject(ledger=story.ledger, run=story.run))
+        assert pack.empty() == ()
+        return list(pack.texts())
+
+    assert label in told()
+    assert "30 days after the run has ended" in told()
+    assert tuple(told()[told().index("INC7") :][:3]) == ("INC7", "2", "slow search")
+    assert any("ended (3 clean looks in a row)" in text for text in told())
+    story.mark(MarkKind.CHANGE_CLOSED, outcome="successful")
+    assert f"until {story.clock + timedelta(days=30):%Y-%m-%d %H:%MZ}" in told()
 
 
 def test_the_run_sheet_says_until_when() -> None:

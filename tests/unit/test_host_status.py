@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from changeover.domain.execution import execution_token
 from changeover.domain.host_lock import Controller, HostHold, LiveProcess, Lock, Marker
 from changeover.domain.outcome import Outcome, Verdict
-from changeover.domain.record import StepRecord
+from changeover.domain.record import Mark, MarkKind, StepRecord
 from changeover.errors import CmdbError
-from changeover.usecases.host_status import HostStatus, host_status, places_of
+from changeover.usecases.host_status import HostStatus, host_status, places_of, ways_back
 from tests.support.world import World, plan
 
 
@@ -114,3 +114,21 @@ def test_an_overdue_lock_is_told(world: World) -> None:
 def test_an_environment_the_cmdb_does_not_know_is_an_error(world: World) -> None:
     with pytest.raises(CmdbError, match="does not know"):
         places_of(world.cmdb, [plan(client="nobody")])
+
+
+def test_the_restore_points_of_an_environment_are_told_with_their_end(world: World) -> None:
+    """While the run is open there is no end; after it each is told until its time has come."""
+    upgrade, kept = world.upgrade(), {plan().dag_id: timedelta(days=30)}
+    key = upgrade.run.key
+    for environment, label in (("production", "point-1"), ("training", "point-2"), ("production", "point-1")):
+        world.ledger.mark(Mark(key, MarkKind.RESTORE_POINT_PROVEN, world.now, environment, data={"label": label}))
+
+    def told(at: datetime) -> list[str]:
+        (place,) = places_of(world.cmdb, [plan()], ["production"])
+        return [point.told() for point in ways_back(place, world.ledger, kept, at)]
+
+    proven = f"point-1, proven {world.now:%Y-%m-%d %H:%MZ}, kept"
+    assert told(world.now) == [f"{proven} 30 days after the run has ended"]
+    world.ledger.mark(Mark(key, MarkKind.CHANGE_CLOSED, world.now + timedelta(hours=1), data={}))
+    assert told(world.now) == [f"{proven} until {world.now + timedelta(days=30, hours=1):%Y-%m-%d %H:%MZ}"]
+    assert told(world.now + timedelta(days=31)) == []

@@ -6,14 +6,16 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AwareDatetime, StringConstraints, ValidationError
 
 from changeover.domain.change import MOVES, ChangeState, CloseCode, route
 from changeover.domain.estate import Document, Estate, Host
+from changeover.domain.incident import IncidentReport, IncidentState
 from changeover.errors import CmdbError
-from changeover.ports import CmdbWrite
+from changeover.ports import CmdbWrite, Incident
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 BEFORE_IMPLEMENT = (ChangeState.NEW, ChangeState.ASSESS, ChangeState.AUTHORIZE, ChangeState.SCHEDULED)
@@ -57,18 +59,23 @@ class RecordRun(Document):
     environments: Mapping[str, str] = {}
 
 
+class LinkIncident(Document):
+    number: Said
+
+
 class CloseChange(Document):
     code: CloseCode
     notes: Said
 
 
-Payload = OpenChange | MoveChange | Note | RecordVersion | RecordRun | CloseChange
+Payload = OpenChange | MoveChange | Note | RecordVersion | RecordRun | LinkIncident | CloseChange
 KINDS: dict[str, type[Payload]] = {
     "open_change": OpenChange,
     "move_change": MoveChange,
     "note": Note,
     "record_version": RecordVersion,
     "record_run": RecordRun,
+    "link_incident": LinkIncident,
     "close_change": CloseChange,
 }
 
@@ -126,6 +133,24 @@ def same_operation(write: CmdbWrite, change: str, kind: str) -> None:
 
 def no_change(write: CmdbWrite) -> CmdbError:
     return CmdbError(f"the CMDB has no change for {write.change}", where=write.op_key, then="open the change first")
+
+
+def no_incident(write: CmdbWrite, number: str) -> CmdbError:
+    return CmdbError(f"the CMDB has no incident {number}", where=write.op_key)
+
+
+def follows(known: Incident, report: IncidentReport) -> tuple[Incident, bool]:
+    """The incident as the report has it, and whether anything of it differs."""
+    closed = known.closed_at or report.at
+    now = replace(
+        known,
+        severity=report.severity,
+        summary=report.summary,
+        closed_at=closed if report.state is IncidentState.CLOSED else None,
+        environment=report.environment or known.environment,
+        host=report.host or known.host,
+    )
+    return now, now != known
 
 
 def not_stuck(write: CmdbWrite, field: str, wanted: object, found: object) -> CmdbError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from changeover.adapters import cmdb_estate as estates
+from changeover.adapters import cmdb_incidents as incidents
 from changeover.adapters import cmdb_rules as rules
 from changeover.adapters import sql
 from changeover.adapters.cmdb_tables import (
@@ -26,6 +26,7 @@ from changeover.adapters.cmdb_tables import (
 from changeover.adapters.ledger_entries import utc_now
 from changeover.domain.change import STATE_NUMBERS, ChangeState, CloseCode
 from changeover.domain.estate import Estate, EstateEnvironment, Person
+from changeover.domain.incident import IncidentReport, Taken
 from changeover.errors import CmdbError
 from changeover.ports import ChangeRecord, Clock, CmdbWrite, Incident, RunRecord
 
@@ -82,7 +83,7 @@ class SqlCmdb:
             if since is not None:
                 query = query.where(incident.c.opened_at >= since)
             rows = connection.execute(query.order_by(incident.c.opened_at, incident.c.id)).all()
-        return tuple(_incident(row) for row in rows)
+        return tuple(incidents.as_incident(row) for row in rows)
 
     def run_record(self, run: str) -> RunRecord | None:
         with self.database.reading() as connection:
@@ -106,8 +107,20 @@ class SqlCmdb:
         with self.database.writing(_LOCK) as connection:
             estates.Importer(connection, prepared, reset=reset, at=self._clock()).run()
 
+    def record_incident(self, report: IncidentReport) -> tuple[Incident, Taken] | tuple[str, ...]:
+        with self.database.writing(_LOCK) as connection:
+            return incidents.record(connection, report, number=lambda: _next(connection, "INC"))
+
     def open_incident(
-        self, client: str, application: str, *, severity: int, summary: str, at: datetime, caused_by: str = ""
+        self,
+        client: str,
+        application: str,
+        *,
+        severity: int,
+        summary: str,
+        at: datetime,
+        caused_by: str = "",
+        environment: str = "",
     ) -> Incident:
         """`caused_by` is the correlation id of the change it is put down to, "" for none."""
         with self.database.writing(_LOCK) as connection:
@@ -122,9 +135,10 @@ class SqlCmdb:
                 "summary": summary,
                 "opened_at": at,
                 "caused_by": caused_by,
+                "environment": environment,
             }
             connection.execute(sa.insert(incident).values(**values))
-        return Incident(number, severity, at, None, summary, caused_by)
+        return Incident(number, severity, at, None, summary, caused_by, environment)
 
     def close_incident(self, number: str, at: datetime) -> None:
         with self.database.writing(_LOCK) as connection:
@@ -151,6 +165,10 @@ class _Writer:
                 self._version(payload)
             case rules.RecordRun():
                 self._run(payload)
+            case rules.LinkIncident():
+                self._changed()
+                if not incidents.link(self._connection, payload.number, self._write.change):
+                    raise rules.no_incident(self._write, payload.number)
             case rules.CloseChange():
                 self._close(payload)
 
@@ -281,10 +299,6 @@ def _change(connection: sa.Connection, correlation_id: str, *, locked: bool = Fa
 def _run_record(connection: sa.Connection, run: str) -> RunRecord | None:
     row = connection.execute(sa.select(upgrade_run).where(upgrade_run.c.run_key == run)).mappings().first()
     return RunRecord(run, **{key: value for key, value in row.items() if key != "run_key"}) if row else None
-
-
-def _incident(row: Any) -> Incident:
-    return Incident(row.number, row.severity, row.opened_at, row.closed_at, row.summary, row.caused_by)
 
 
 def _next(connection: sa.Connection, name: str) -> str:

@@ -151,9 +151,15 @@ incident = sa.Table(
     sa.Column("opened_at", UtcDateTime, nullable=False),
     sa.Column("closed_at", UtcDateTime),
     sa.Column("caused_by", sa.String(200), nullable=False),
+    sa.Column("environment", sa.String(63), nullable=False, server_default=""),
+    sa.Column("host", sa.String(63), nullable=False, server_default=""),
+    sa.Column("told_as", sa.String(120)),
+    sa.Column("told_at", UtcDateTime),
     sa.CheckConstraint("severity BETWEEN 1 AND 4", name="severity"),
     sa.Index(None, "client_id", "application_id", "closed_at"),
+    sa.Index("uq_cmdb_incident_client_id_told_as", "client_id", "told_as", unique=True),
 )
+"""`told_as` is its key in the system that told it, and `told_at` the time of the newest telling; null for our own."""
 
 upgrade_run = sa.Table(
     "cmdb_upgrade_run",
@@ -187,4 +193,4 @@ counter = sa.Table(
 )
 """Numbers of changes and incidents: never used twice."""
 
-CMDB = Schema("cmdb", "cmdb_0001", metadata, refused=CmdbError, unavailable=CmdbUnavailable)
+CMDB = Schema("cmdb", "cmdb_0002", metadata, refused=CmdbError, unavailable=CmdbUnavailable)

@@ -13,6 +13,7 @@ from changeover.adapters.chain import Entry, EntryKind
 from changeover.adapters.ledger_entries import EntryLedger, OutboxRow, utc_now
 from changeover.domain.change import ChangeState
 from changeover.domain.estate import Estate, EstateEnvironment, Person
+from changeover.domain.incident import IncidentReport, Taken
 from changeover.errors import CmdbError, CmdbUnavailable, LedgerError
 from changeover.ports import ChangeRecord, Clock, CmdbWrite, Incident, RunRecord, WriteState
 
@@ -111,6 +112,8 @@ class MemoryCmdb:
     changes: dict[str, ChangeRecord] = field(default_factory=dict)
     run_records: dict[str, RunRecord] = field(default_factory=dict)
     incidents: dict[str, tuple[str, str, Incident]] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    """Client and key of the system that tells an incident → its number, and when it was told last."""
 
     def people(self, client: str) -> tuple[Person, ...]:
         slug = self._client(client)
@@ -182,11 +185,53 @@ class MemoryCmdb:
         if reset:
             self.recorded = {key: version for key, version in self.recorded.items() if key[0] not in named}
 
+    def record_incident(self, report: IncidentReport) -> tuple[Incident, Taken] | tuple[str, ...]:
+        if faults := self._unknown(report):
+            return faults
+        key = (report.client, report.key)
+        if key not in self.told:
+            known = self.open_incident(
+                report.client, report.application, severity=report.severity, summary="", at=report.opened_at
+            )
+            known, _ = rules.follows(known, report)
+            taken = Taken.CREATED
+        else:
+            number, at = self.told[key]
+            known = self.incidents[number][2]
+            if at > report.at:
+                return known, Taken.STALE
+            known, differs = rules.follows(known, report)
+            taken = Taken.UPDATED if differs else Taken.UNCHANGED
+        self.told[key] = (known.number, report.at)
+        self.incidents[known.number] = (report.client, report.application, known)
+        return known, taken
+
+    def _unknown(self, report: IncidentReport) -> tuple[str, ...]:
+        place = (report.client, report.application, report.environment or "")
+        if self._client(report.client) is None:
+            return (f"client: the CMDB has no client {report.client}",)
+        if report.application not in self.applications:
+            return (f"application: the CMDB has no application {report.application}",)
+        if report.environment and place not in self.environments:
+            return (f"environment: the CMDB has no {'/'.join(place)}",)
+        if report.host and report.host not in {host.name for host in self.environments[place].hosts}:
+            return (f"host: the CMDB has no host {report.host} in {'/'.join(place)}",)
+        return ()
+
     def open_incident(
-        self, client: str, application: str, *, severity: int, summary: str, at: datetime, caused_by: str = ""
+        self,
+        client: str,
+        application: str,
+        *,
+        severity: int,
+        summary: str,
+        at: datetime,
+        caused_by: str = "",
+        environment: str = "",
     ) -> Incident:
         self._must_have(client, application)
-        incident = Incident(f"INC{len(self.incidents) + 1:07d}", severity, at, None, summary, caused_by)
+        number = f"INC{len(self.incidents) + 1:07d}"
+        incident = Incident(number, severity, at, None, summary, caused_by, environment)
         self.incidents[incident.number] = (self._client(client) or "", application, incident)
         return incident
 
@@ -210,6 +255,8 @@ class MemoryCmdb:
                 self._version(write, payload)
             case rules.RecordRun():
                 self.run_records[payload.run] = RunRecord(**dict(payload))
+            case rules.LinkIncident():
+                self._link(write, payload.number)
             case rules.CloseChange():
                 self._close(write, payload)
 
@@ -228,6 +275,14 @@ class MemoryCmdb:
         if states:
             self.changes[write.change] = replace(record, close_code=wanted.code, close_notes=wanted.notes)
             self._pass(write, states)
+
+    def _link(self, write: CmdbWrite, number: str) -> None:
+        self._changed(write)
+        if number not in self.incidents:
+            raise rules.no_incident(write, number)
+        owner, application, incident = self.incidents[number]
+        linked = replace(incident, caused_by=incident.caused_by or write.change)
+        self.incidents[number] = (owner, application, linked)
 
     def _version(self, write: CmdbWrite, wanted: rules.RecordVersion) -> None:
         place = (self._client(wanted.client) or "", wanted.application, wanted.environment)

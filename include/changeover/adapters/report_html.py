@@ -15,6 +15,7 @@ from changeover.domain.record import MarkKind, StepStatus
 from changeover.domain.report import Report
 from changeover.domain.review import Review
 from changeover.domain.run_view import EnvironmentView
+from changeover.domain.survey import QUESTIONS
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -53,7 +54,12 @@ def review_html(review: Review) -> str:
     report = review.report
     run, plan = report.view.run, report.plan
     return _template("review.html.j2").render(
-        review=review, report=report, view=report.view, run=run, title=plan.title if plan else run.dag_id
+        review=review,
+        report=report,
+        view=report.view,
+        run=run,
+        title=plan.title if plan else run.dag_id,
+        questions=QUESTIONS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The record of a run behind Airflow's own login, and the client's survey behind a signed link. Knows no Airflow."""
+"""Records behind Airflow's login, the survey behind a signed link, incidents behind a token. Knows no Airflow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 
+from changeover.console.incidents import IncidentDesk, incident_routes
 from changeover.console.survey import SurveyDesk, survey_routes
 from changeover.domain.record import run_key
 
@@ -15,8 +16,8 @@ Page = Callable[[str], str | None]
 """Run key → the record as HTML; None when there is no such run."""
 
 
-def build_app(*, may_read: Callable[..., Any], page: Page, survey: SurveyDesk) -> FastAPI:
-    """`may_read` is a dependency that raises 401 or 403; it is asked before every route but the survey's."""
+def build_app(*, may_read: Callable[..., Any], page: Page, survey: SurveyDesk, incidents: IncidentDesk) -> FastAPI:
+    """`may_read` is a dependency that raises 401 or 403; it is asked before every route that has no key of its own."""
     app = FastAPI(title="Changeover", openapi_url=None)
     behind_login = APIRouter(dependencies=[Depends(may_read)])
 
@@ -30,4 +31,5 @@ def build_app(*, may_read: Callable[..., Any], page: Page, survey: SurveyDesk) -
 
     app.include_router(behind_login)
     app.include_router(survey_routes(survey))
+    app.include_router(incident_routes(incidents))
     return app

@@ -49,6 +49,8 @@ def approval_of(plan: Plan, gate: str, environment: str = "") -> Approval | None
         return plan.approval
     if gate == "support":
         return plan.support.accepted_by
+    if gate == "hypercare":
+        return plan.kept_by
     lane = plan.environment(environment)
     return lane.go_no_go if gate == "go_no_go" else lane.sign_off
 

@@ -13,7 +13,7 @@ from changeover.domain.estate import Document, Name, Person
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
-    "Approval", "Duration", "Environment", "Expected", "FreezePermit", "Hypercare", "Line", "Mode", "Plan",
+    "Approval", "Duration", "Environment", "Expected", "FreezePermit", "Hypercare", "Line", "Mode", "Plan", "Reopening",
     "StatementOfWork", "Support", "Trigger", "Unattended", "VersionText", "cross_faults",
 ]  # fmt: skip
 
@@ -81,18 +81,50 @@ class Approval(Document):
     `go_no_go` and `sign_off` only."""
 
 
+Times = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+
+
+class Reopening(Document):
+    """What reopens the decision during the watch: people are then asked whether to keep the release or back it out."""
+
+    failed_looks: Times = 2
+    """So many looks in a row that find a host unwell."""
+    errors_per_hour: Times | None = None
+    """A host whose services log more errors than this in an hour is unwell; left out, errors are not judged."""
+    critical_incidents: Times = 1
+    """So many new incidents of severity 1 or 2."""
+    incidents: Times | None = None
+    """So many new incidents of any severity; left out, only critical ones count."""
+
+
 class Hypercare(Document):
-    """The watch after the last environment: how long, and how often it looks."""
+    """The watch after the last environment: how long, how often it looks, when it ends and when people are asked."""
 
     length: Span
-    """How long the watch lasts."""
+    """How long the watch lasts at least."""
     interval: Span
     """Time between two looks; not longer than the watch."""
+    clean_looks: Times = 1
+    """It ends once so many looks in a row found every host well and no critical incident open."""
+    at_most: Span | None = None
+    """How long it may extend itself to before a person has to decide; left out, twice its length."""
+    reopens: Reopening = Reopening()
+    """What reopens the decision."""
+    decided_by: Approval | None = None
+    """Who then decides; left out, those who approve the plan."""
+
+    @property
+    def longest(self) -> timedelta:
+        return self.at_most or self.length * 2
 
     @model_validator(mode="after")
-    def _looks_at_least_once(self) -> Hypercare:
+    def _holds_together(self) -> Hypercare:
         if self.interval > self.length:
             raise ValueError("interval: is longer than the watch itself")
+        if self.at_most is not None and self.at_most < self.length:
+            raise ValueError("at_most: is shorter than the watch itself")
+        if self.interval * self.clean_looks > self.longest:
+            raise ValueError("clean_looks: so many looks do not fit into the longest watch")
         return self
 
 
@@ -207,6 +239,9 @@ class Plan(Document):
     """What is believed to run today."""
     support: Support
     """The watch after the upgrade and who takes over."""
+    restore_points_kept: Span = timedelta(days=30)
+    """How long restore points stay on the hosts after the run has ended; then housekeeping removes them. A run that
+    is open, or ended unproven and was not settled, keeps its own for as long as that."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
 
@@ -224,6 +259,11 @@ class Plan(Document):
         return self.environments[1:]
 
     @property
+    def kept_by(self) -> Approval:
+        """Who decides whether the new release is kept, when the watch reopens that decision."""
+        return self.support.hypercare.decided_by or self.approval
+
+    @property
     def covered(self) -> tuple[date, date]:
         """First and last day of work under the statement of work."""
         return self.statement_of_work.valid_from, self.statement_of_work.valid_until
@@ -236,6 +276,9 @@ class Plan(Document):
         if faults := cross_faults(self.model_dump()):
             raise ValueError("\n".join(faults))
         return self
+
+
+WATCH_DECISION = "support.hypercare.decided_by"
 
 
 def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -297,6 +340,7 @@ def _people_faults(document: Mapping[str, Any]) -> list[str]:
     asked = [
         ("approval", _part(document, "approval")),
         ("support.accepted_by", _part(document, "support", "accepted_by")),
+        (WATCH_DECISION, _part(document, "support", "hypercare", "decided_by")),
     ]
     for i, environment in enumerate(_entries(document, "environments")):
         asked += [(f"environments.{i}.{key}", _part(environment, key)) for key in ("go_no_go", "sign_off")]
@@ -326,7 +370,7 @@ def _approval_faults(where: str, approval: Mapping[str, Any]) -> list[str]:
     faults = [f"{where}.by: {name!r} is named twice" for name in _repeated(by)]
     if isinstance(quorum, int) and by and quorum > len(set(by)):
         faults.append(f"{where}.quorum: {quorum} have to say yes, and only {len(set(by))} may answer")
-    if approval.get("unanswered") == "proceed" and where in ("approval", "support.accepted_by"):
+    if approval.get("unanswered") == "proceed" and where in ("approval", "support.accepted_by", WATCH_DECISION):
         faults.append(f"{where}.unanswered: silence never approves here; `proceed` is for go_no_go and sign_off")
     return faults
 

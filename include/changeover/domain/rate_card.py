@@ -14,7 +14,7 @@ from changeover.domain.window import Day
 Money = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,4})(\.[0-9]{2})?$")]
 """An amount as text, in quotes: a number of YAML is a float, and a float is not money."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Measured = Literal["plan", "go_no_go", "sign_off", "support", "rework", "back_out"]
+Measured = Literal["plan", "go_no_go", "sign_off", "hypercare", "support", "rework", "back_out"]
 """What the ledger measures by itself: the wait for each answer, steps done again, back-outs."""
 
 

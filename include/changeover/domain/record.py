@@ -81,6 +81,10 @@ class MarkKind(StrEnum):
     STOOD_DOWN = "stood_down"
     VERSION_DISCOVERED = "version_discovered"
     HYPERCARE_CHECKED = "hypercare_checked"
+    HYPERCARE_REOPENED = "hypercare_reopened"
+    """People are asked whether the release is kept or backed out."""
+    HYPERCARE_KEPT = "hypercare_kept"
+    HYPERCARE_ENDED = "hypercare_ended"
     SUPPORT_ACCEPTED = "support_accepted"
     RUN_SHEET = "run_sheet"
     CHANGE_CLOSED = "change_closed"
@@ -91,6 +95,8 @@ class MarkKind(StrEnum):
     INCIDENT_SEEN = "incident_seen"
     SURVEY_ASKED = "survey_asked"
     SURVEY_ANSWERED = "survey_answered"
+    HYPERCARE_EXTENDED = "hypercare_extended"
+    """The watch lasts longer: `until` (ISO instant) and `why`, in words the client may read."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.estate import Person
 from changeover.domain.finding import Finding
 from changeover.domain.plan import Plan
-from changeover.domain.record import Evidence, Mark
+from changeover.domain.record import Evidence
+from changeover.domain.retention import ProvenPoint
 from changeover.domain.run_view import RunView, utc
 
 
@@ -145,7 +146,7 @@ class Report:
     versions: tuple[HostVersion, ...]
     answers: tuple[Answered, ...]
     timeline: tuple[Event, ...]
-    restore_points: tuple[Mark, ...]
+    restore_points: tuple[ProvenPoint, ...]
     datasets: tuple[Dataset, ...]
     findings: tuple[tuple[str, str, Finding], ...]
     """Environment, gate, finding."""
@@ -156,6 +157,8 @@ class Report:
     cmdb_error: str
     waiting_writes: tuple[str, ...]
     """CMDB writes of this run that were not delivered."""
+    watch: tuple[str, ...] = ()
+    """How the hypercare watch went, in lines."""
 
     def as_json(self) -> dict[str, Any]:
         """Stable: keys are added, never changed, under one `schema_version`."""
@@ -167,10 +170,8 @@ class Report:
             "versions": [version.as_json() for version in self.versions],
             "approvals": [answer.as_json() for answer in self.answers],
             "timeline": [event.as_json() for event in self.timeline],
-            "restore_points": [
-                {"environment": point.environment, "label": point.data.get("label"), "proven_at": utc(point.at)}
-                for point in self.restore_points
-            ],
+            "restore_points": [point.as_json() for point in self.restore_points],
+            "hypercare": list(self.watch),
             "data": [dataset.as_json() for dataset in self.datasets],
             "findings": [_finding_json(*found) for found in self.findings],
             "evidence": [kept.as_json() for kept in self.evidence],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.given_back import Taken, survey_told, taken_for, traffic
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.report import Answered, Event, Report
 from changeover.domain.run_view import EnvironmentView, utc
@@ -117,6 +118,8 @@ class Review:
     decisions: tuple[Answered, ...]
     incidents: tuple[SeenIncident, ...]
     proposed: tuple[ProposedCheck, ...]
+    taken: tuple[Taken, ...] = ()
+    survey: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Stable: keys are added, never changed, under one `schema_version`."""
@@ -135,6 +138,9 @@ class Review:
             "decisions": [decision.as_json() for decision in self.decisions],
             "incidents": [incident.as_json() for incident in self.incidents],
             "proposed_checks": [check.as_json() for check in self.proposed],
+            "hypercare": list(self.report.watch),
+            "taken_and_given_back": [taken.as_json() for taken in self.taken],
+            "survey": dict(self.survey) if self.survey else None,
         }
 
 
@@ -151,6 +157,8 @@ def review_of(report: Report) -> Review:
         decisions=_decisions(report),
         incidents=incidents,
         proposed=tuple(_proposed(report, forecasts, incidents)),
+        taken=taken_for(report.plan, _lanes(report), (f for _, _, f in report.findings), report.restore_points),
+        survey=survey_told(report.view.whole.marks),
     )
 
 
@@ -220,6 +228,8 @@ _MARKED = {
     MarkKind.REJECTED: "an answer was no",
     MarkKind.BACKING_OUT: "the change was backed out",
     MarkKind.BLOCKED: "work ended in doubt",
+    MarkKind.HYPERCARE_EXTENDED: "the hypercare watch was extended",
+    MarkKind.HYPERCARE_REOPENED: "the watch reopened the decision",
 }
 
 
@@ -232,6 +242,9 @@ def _marked(view: EnvironmentView) -> Iterator[Deviation]:
 
 
 def _records(report: Report) -> Iterator[Deviation]:
+    for taken in traffic(_lanes(report)):
+        if taken.open:
+            yield Deviation(taken.environment, "something was not given back", (taken.what,))
     unequal = [v for v in report.versions if v.recorded is not None and v.discovered is not None and not v.agree]
     for version in unequal:
         told = f"{version.host}: CMDB {version.recorded}, discovered {version.discovered}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from changeover.domain.gate import GateResult
+from changeover.domain.hypercare import watch_told
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Mark, Run, StepRecord
 
@@ -76,6 +77,7 @@ class RunView:
             "outcome": str(self.outcome.outcome) if self.outcome else None,
             "reasons": list(self.outcome.reasons) if self.outcome else [],
             "last_event_at": utc(self.last_event),
+            "hypercare": list(watch_told(self.whole.marks)),
             "whole_run": self.whole.as_json(),
             "environments": [view.as_json() for view in self.environments],
         }

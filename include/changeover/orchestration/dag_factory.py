@@ -11,10 +11,10 @@ from airflow.sdk.definitions.param import ParamsDict
 from changeover.domain.lane import lane_group
 from changeover.domain.plan import Approval, Environment, Mode, Plan
 from changeover.orchestration import texts
+from changeover.orchestration.hypercare import HypercareOperator
 from changeover.orchestration.operators import (
     CloseOperator,
     GateApprovalOperator,
-    HypercareOperator,
     OpenRunOperator,
     StageOperator,
 )

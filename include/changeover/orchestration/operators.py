@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
@@ -96,10 +95,10 @@ class GateApprovalOperator(ApprovalOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            assigned_users=_users(pinned, approval.by),
+            assigned_users=users(pinned, approval.by),
             response_timeout=approval.wait,
             fail_on_reject=True,
-            params={"comment": _comment()},
+            params={"comment": comment()},
             **kwargs,
         )
         self.pinned, self.gate, self.environment_name = pinned, gate, environment
@@ -109,7 +108,7 @@ class GateApprovalOperator(ApprovalOperator):
 
         upgrade, tools = run_context.running(self.pinned, context)
         asked = settle_answer(open_request(upgrade, tools, gate=self.gate, environment=self.environment_name))
-        self.assigned_users = _users(self.pinned, asked["asked"])
+        self.assigned_users = users(self.pinned, asked["asked"])
         self.response_timeout = timedelta(seconds=asked["seconds"])
         self.body = f"{self.body}\n\n{asked['facts']}"
         return super().execute(context)
@@ -153,12 +152,12 @@ class GateApprovalOperator(ApprovalOperator):
         raise TaskAwaitingInput(method_name="execute_complete", timeout=wait)
 
 
-def _users(pinned: PinnedPlan, asked: Sequence[str]) -> list[Any]:
+def users(pinned: PinnedPlan, asked: Sequence[str]) -> list[Any]:
     names = {person.id: person.name for person in pinned.plan.participants}
     return [{"id": who, "name": names.get(who, who)} for who in asked]
 
 
-def _comment() -> Param:
+def comment() -> Param:
     return Param(
         "",
         type=["string", "null"],
@@ -167,36 +166,6 @@ def _comment() -> Param:
         description_md="Kept in the record with your answer.",
         source="task",
     )
-
-
-class HypercareOperator(BaseOperator):
-    """Watches after the change without holding a worker: looks, waits in the triggerer, looks again."""
-
-    ui_color = "#f3f4f6"
-
-    def __init__(self, *, pinned: PinnedPlan, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pinned = pinned
-
-    def execute(self, context: Any) -> dict[str, Any]:
-        from changeover.usecases.support import hypercare_due
-
-        upgrade, tools = run_context.running(self.pinned, context)
-        settle_answer(hypercare_due(upgrade, tools))
-        return self.look(context)
-
-    def look(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
-        from changeover.usecases.support import hypercare_look, next_look
-
-        upgrade, tools = run_context.running(self.pinned, context)
-        gate = hypercare_look(upgrade, tools)
-        if not gate.passed:
-            raise AirflowFailException("; ".join(gate.reasons()))
-        wait = next_look(upgrade, tools)
-        if wait is None:
-            return {"text": "the watch ended well"}
-        log.info("healthy; next look in %s", wait)
-        self.defer(trigger=TimeDeltaTrigger(wait), method_name="look")
 
 
 class CloseOperator(BaseOperator):

@@ -120,7 +120,9 @@ TASKS = {
     "commit": "Keeps the new release and reopens traffic. Skipped when the verdict is another.",
     "stand_down": "Nothing was changed: gives back what was closed. Skipped when the verdict is another.",
     "settle": "Computes and records the environment's outcome. **Red** unless it ended upgraded; later environments are then skipped.",
-    "hypercare": "Looks at version, services and critical incidents until the plan's time is over.",
+    "hypercare": "Looks at version, services, errors and incidents until the plan's time is over and its criteria are met; extends "
+    "itself with a reason. When a threshold is passed it asks named people to keep the release or to back it out. **Red** means "
+    "they decided to back out, or nobody decided: clear this task to look and ask again.",
     "support_accepts": _ASK,
     "check_exit": "The blueprint's exit conditions. **Red** names the one that is not met.",
     "close_change": "Closes the change with its code, writes the run record and the report.",
@@ -128,7 +130,11 @@ TASKS = {
 }
 
 APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
-SUPPORT_BODY = "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open."
+SUPPORT_BODY = (
+    "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open. "
+    "`./changeover documents PLAN --only hand-over-pack` writes what is handed over: what runs where, what changed, known issues and "
+    "incidents, restore points and until when they are kept, and the run book."
+)
 
 
 def dag_doc(plan: Plan, digest: str) -> str:
@@ -169,6 +175,16 @@ def approval_subject(plan: Plan) -> str:
 
 def support_subject(plan: Plan) -> str:
     return f"Does support take over {plan.application} {plan.to_version} of {plan.client}?"
+
+
+def keep_or_back_out(plan: Plan) -> tuple[str, str]:
+    """Subject and body of the request that the watch puts when the decision is reopened."""
+    body = (
+        "The watch after the upgrade has reopened the decision. *Approve* keeps the new release, and the watch goes on. *Reject* "
+        "decides to back out: this run then ends, and a run in mode `back-out` has to be started, which is approved like any other."
+    )
+    subject = f"Keep {plan.application} {plan.to_version} of {plan.client}, or back it out?"
+    return subject, who_and_when(plan, plan.kept_by, body)
 
 
 def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from changeover.domain.hypercare import GATE as HYPERCARE
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.ask import agreed_approval, tally_of, time_left
-from changeover.usecases.support import support_accepts
+from changeover.usecases.support import next_back_out, support_accepts
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -48,6 +49,8 @@ def record_answer(
         return _more(upgrade, tools, gate, environment, f"{who} had said yes already and counts once")
     kept = " ".join(str(comment or "").split())[:LONGEST_COMMENT]
     _write(upgrade, tools, gate, environment, who=who, approved=approved, comment=kept)
+    if not approved and gate == HYPERCARE:
+        return no(f"{who} decided to back out", next_back_out(upgrade))
     if not approved:
         return no(f"{gate} rejected by {who}")
     if not tally_of(upgrade, tools, gate=gate, environment=environment).reached:
@@ -103,6 +106,8 @@ def _follows(upgrade: Upgrade, tools: Tools, gate: str, environment: str, who: s
     """What an approved gate means beyond itself."""
     if gate == "sign_off":
         mark(upgrade, tools, MarkKind.SIGNED_OFF, environment, by=who, plan_digest=upgrade.run.plan_digest)
+    if gate == HYPERCARE:
+        mark(upgrade, tools, MarkKind.HYPERCARE_KEPT, by=who)
     if gate == "support":
         answer = support_accepts(upgrade, tools, by=who)
         return answer if answer.reply is not Reply.YES else yes(f"support accepted: {who}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from changeover.domain.approval import Tally, approval_of, barred, tally
@@ -13,10 +13,12 @@ from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
+from changeover.usecases.after_facts import after_rows
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import planned_nights, reversible
 
+AFTER_THE_LANES = ("hypercare", "support")
 MOMENT = timedelta(seconds=1)
 """A request that is put again when its time is over still waits this long: Airflow needs some time limit."""
 
@@ -51,7 +53,9 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
         f"{gate}: asked {', '.join(now.may_answer)}; {now.told()}",
         asked=list(now.may_answer),
         seconds=time_left(now, approval, tools.clock()).total_seconds(),
-        facts=facts(upgrade, tools, now, approval, environment),
+        facts=after_facts(upgrade, tools, now, approval, deciding=gate == "hypercare")
+        if gate in AFTER_THE_LANES
+        else facts(upgrade, tools, now, approval, environment),
     )
 
 
@@ -83,6 +87,20 @@ def time_left(now: Tally, approval: Approval, at: datetime) -> timedelta:
     return max(MOMENT, (now.asked_at or at) + approval.wait - at)
 
 
+def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, *, deciding: bool) -> str:
+    """Nothing of windows any more, but what the watch saw and, for who decides, what going back would cost."""
+    plan = upgrade.plan
+    rows = [
+        ("client", plan.client),
+        ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
+        *after_rows(upgrade, tools, read_data=deciding),
+        ("answers", now.told()),
+        ("answer until", f"{(now.asked_at or tools.clock()) + approval.wait:%Y-%m-%d %H:%MZ}"),
+        ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),
+    ]
+    return table(rows)
+
+
 def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, environment: str) -> str:
     """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
     plan = upgrade.plan
@@ -100,8 +118,12 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, enviro
         f"- {finding.severity}: {finding.subject}: {finding.summary}"
         for finding in findings(upgrade, tools, environment)
     ]
-    table = "\n".join(f"| {name} | {_cell(text)} |" for name, text in rows)
-    return f"| | |\n|---|---|\n{table}\n\n**Findings**\n\n{chr(10).join(found) or 'None.'}"
+    return f"{table(rows)}\n\n**Findings**\n\n{chr(10).join(found) or 'None.'}"
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    lines = "\n".join(f"| {name} | {_cell(text)} |" for name, text in rows)
+    return f"| | |\n|---|---|\n{lines}"
 
 
 def findings(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Finding, ...]:

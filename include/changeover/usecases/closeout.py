@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from changeover.domain.change import close_code
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.given_back import not_given_back
+from changeover.domain.hypercare import CRITICAL, not_ended
 from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
-from changeover.usecases.incidents import open_incidents
+from changeover.usecases.incidents import open_incidents, ours
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
-from changeover.usecases.support import CRITICAL
+from changeover.usecases.run_view import view_run
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -24,37 +26,38 @@ from changeover.usecases.tools import (
     yes,
 )
 
+IN_EITHER_CASE = ("cmdb-equals-discovery", "given-back", "outbox-empty")
+"""Conditions of both exits; the others are of an upgrade that is kept."""
+
 
 def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     """The blueprint's two exits: unsuccessful and backed out, or successful with every exit condition met."""
     settled_lanes = tools.ledger.outcomes(upgrade.run.key)
     if upgrade.mode is not Mode.IMPLEMENT or not settled_lanes:
         return not_applicable("no lane was settled: there is no exit to check")
+    open_incidents(upgrade, tools)  # marks and links those since the last look
     deliver(tools.ledger, tools.cmdb, tools.clock())
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
-    if Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes):
-        return yes("exit: unsuccessful and backed out")
-    open_incidents(upgrade, tools)  # marks those since the last look
+    backed_out = Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes)
     results = tuple(
         CheckResult(key, "", CheckState.FAILED if reason else CheckState.PASSED, reason)
         for key, reason in exit_conditions(upgrade, tools).items()
+        if key in IN_EITHER_CASE or not backed_out
     )
     gate = GateResult("exit", "", tuple((r.key, "") for r in results), results, ("run",), ("run",))
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return yes("exit conditions met") if gate.passed else no(*gate.reasons())
+    if not gate.passed:
+        return no(*gate.reasons())
+    return yes("exit: unsuccessful and backed out" if backed_out else "exit conditions met")
 
 
 def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     """Condition → why it is not met ("" when it is)."""
     plan, key = upgrade.plan, upgrade.run.key
     open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
-    incidents = [
-        i.number
-        for i in tools.cmdb.open_incidents(plan.client, plan.application, since=upgrade.run.opened_at)
-        if i.severity <= CRITICAL
-    ]
+    incidents = [incident.number for incident in ours(upgrade, tools) if incident.severity <= CRITICAL]
     unequal = []
-    for lane in upgrade.lanes:
+    for lane in (lane for lane in upgrade.lanes if lane.name in tools.ledger.outcomes(key)):
         recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
         for host, found in proofs(upgrade, tools, lane).versions.items():
             if not _equal(recorded.get(host), found, upgrade.release.version_scheme):
@@ -62,9 +65,11 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     accepted = tools.ledger.marks(key, kind=MarkKind.SUPPORT_ACCEPTED)
     return {
         "acceptance-complete": f"not upgraded: {', '.join(open_lanes)}" if open_lanes else "",
+        "watch-ended": not_ended(tools.ledger.marks(key, environment="")),
         "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
         "support-accepted": "" if accepted else "support has not accepted",
         "cmdb-equals-discovery": "; ".join(unequal),
+        "given-back": not_given_back(view_run(tools.ledger, upgrade.run).environments),
         "outbox-empty": _outbox(upgrade, tools),
     }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from changeover.domain.estate import Host
@@ -22,11 +23,14 @@ from changeover.domain.host_lock import (
 )
 from changeover.domain.plan import Plan
 from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus
+from changeover.domain.retention import ProvenPoint, Retention, ended_at, proven_points
 from changeover.domain.run_view import utc
 from changeover.domain.settlement import closed_by
 from changeover.errors import CmdbError
 from changeover.ports import Cmdb, Executor, Holds, Ledger, Vault
 
+LOOKED_AT = 200
+"""Runs of the ledger, the newest first."""
 LIMIT = timedelta(seconds=15)
 """For one host, from the connection to the last word of its answer."""
 
@@ -42,6 +46,8 @@ class HostStatus:
     standing: RunStanding | None
     takeover: Takeover
     overdue: bool
+    ways_back: tuple[ProvenPoint, ...] = ()
+    """Restore points of its environment that are on record, and until when each is kept."""
 
     @property
     def advice(self) -> str:
@@ -91,6 +97,7 @@ class HostStatus:
             if standing
             else None,
             "processes": None if mine is None else [{"pid": p.pid, "command": p.command} for p in mine],
+            "restore_points": [point.as_json() for point in self.ways_back],
             "takeover": {"allowed": self.takeover.allowed, "reasons": list(self.takeover.reasons)},
             "may_do": self.advice,
         }
@@ -136,13 +143,32 @@ def host_status(
     vault: Vault,
     executor: Executor,
     now: datetime,
+    kept: Mapping[str, timedelta] = MappingProxyType({}),
 ) -> tuple[HostStatus, ...]:
-    """All hosts at once; one that does not answer says so and hides no other."""
+    """All hosts at once; one that does not answer says so and hides no other. `kept`: plan → how long its restore
+    points are kept.
+    """
     hosts = {host.name: host for place in places for host in place.hosts}
     found = read_holds(tuple(hosts.values()), holds, vault)
     held = {(hold.lock.run, hold.lock.environment) for hold in found.values() if hold.lock and hold.lock.run}
     standings = {key: standing_of(*key, ledger, executor) for key in sorted(held)}
-    return tuple(_status(place, found[host.name], standings, now) for place in places for host in place.hosts)
+    told = []
+    for place in places:
+        points = ways_back(place, ledger, kept, now)
+        told += [replace(_status(place, found[host.name], standings, now), ways_back=points) for host in place.hosts]
+    return tuple(told)
+
+
+def ways_back(place: Place, ledger: Ledger, kept: Mapping[str, timedelta], now: datetime) -> tuple[ProvenPoint, ...]:
+    """Of the runs that the ledger shows, of which the time has not come yet; newest first."""
+    found: list[ProvenPoint] = []
+    for run in ledger.runs(limit=LOOKED_AT):
+        if (run.client, run.application) == (place.client, place.application):
+            marks = ledger.marks(run.key)
+            mine = [mark for mark in marks if mark.environment == place.environment]
+            found += proven_points(mine, Retention(kept.get(run.dag_id), ended_at(marks)))
+    lasting = [point for point in found if point.retention.until is None or point.retention.until > now]
+    return tuple(sorted(lasting, key=lambda point: point.proven_at, reverse=True))
 
 
 def read_holds(hosts: Sequence[Host], holds: Holds, vault: Vault) -> Mapping[str, HostHold]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
+from changeover.domain.hypercare import ends_told, reopens_told
 from changeover.domain.lane import EntryPoint, RoleDescription
 from changeover.domain.path import Leg, Product, UpgradePath, plan_path, product_of
 from changeover.domain.plan import Approval, Environment, Plan
@@ -272,7 +273,12 @@ def _support(plan: Plan) -> Branch:
     return Branch(
         "10 Initial Support and Transition",
         f"watched for {duration_text(care.length)}, every {duration_text(care.interval)}",
-        (Branch("accepted by", _asked(plan, plan.support.accepted_by)),),
+        (
+            Branch("ends", ends_told(care, duration_text)),
+            Branch("decision reopened", f"{reopens_told(care)}; by {_asked(plan, plan.kept_by)}"),
+            Branch("accepted by", _asked(plan, plan.support.accepted_by)),
+            Branch("restore points", f"kept for {duration_text(plan.restore_points_kept)} after the run has ended"),
+        ),
     )
 
 

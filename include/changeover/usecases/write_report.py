@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from changeover.domain.finding import Finding
+from changeover.domain.hypercare import watch_told
 from changeover.domain.plan import Plan
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepStatus
 from changeover.domain.report import Answered, Dataset, Event, HostVersion, KeptFile, Report, ReportedChange
+from changeover.domain.retention import Retention, ended_at, proven_points
 from changeover.domain.run_view import EnvironmentView, RunView
 from changeover.errors import CmdbError
 from changeover.ports import ChangeRecord, Cmdb, Ledger, fresh
@@ -37,7 +39,8 @@ def gather_report(
         versions=tuple(_versions(view, recorded)),
         answers=_answers(marks),
         timeline=tuple(sorted(events(view), key=lambda event: event.at)),
-        restore_points=tuple(mark for mark in marks if mark.kind is MarkKind.RESTORE_POINT_PROVEN),
+        restore_points=proven_points(marks, Retention(plan.restore_points_kept if plan else None, ended_at(marks))),
+        watch=watch_told(marks),
         datasets=tuple(d for environment in view.environments for d in _datasets(environment, ledger, run)),
         findings=_newest_findings(view),
         evidence=tuple(KeptFile(evidence, _state(evidence)) for evidence in ledger.evidence(run.key)),
@@ -119,7 +122,14 @@ def _answer(mark: Mark) -> Answered | None:
 
 
 _GOOD = {MarkKind.ACCEPTED, MarkKind.COMMITTED, MarkKind.SUPPORT_ACCEPTED, MarkKind.APPROVED, MarkKind.SIGNED_OFF}
-_BAD = {MarkKind.REJECTED, MarkKind.BLOCKED, MarkKind.BACKING_OUT, MarkKind.WINDOW_MISSED}
+_BAD = {
+    MarkKind.REJECTED,
+    MarkKind.BLOCKED,
+    MarkKind.BACKING_OUT,
+    MarkKind.WINDOW_MISSED,
+    MarkKind.HYPERCARE_EXTENDED,
+    MarkKind.HYPERCARE_REOPENED,
+}
 
 
 def events(view: RunView) -> list[Event]:

@@ -15,9 +15,12 @@ _WHOLE = "CAST({} AS BIGINT)"
 
 
 def upgrade() -> None:
-    dialect = _Postgres() if op.get_bind().dialect.name == "postgresql" else _Sqlite()
-    for name, query in _views(dialect).items():
+    for name, query in views(dialect_of(op.get_bind().dialect.name)).items():
         op.execute(f"CREATE VIEW {name} AS {query}")
+
+
+def dialect_of(name: str) -> _Sqlite | _Postgres:
+    return _Postgres() if name == "postgresql" else _Sqlite()
 
 
 class _Sqlite:
@@ -42,7 +45,7 @@ class _Postgres:
         return f"({doc} #>> '{{{','.join(path)}}}')"
 
 
-def _views(d: _Sqlite | _Postgres) -> dict[str, str]:
+def views(d: _Sqlite | _Postgres) -> dict[str, str]:
     """View → its query; each may use the ones before it."""
     return {
         "kpi_record": f"""
@@ -115,7 +118,7 @@ def _what_was_said(d: _Sqlite | _Postgres) -> dict[str, str]:
     }
 
 
-_QUESTIONS = """
+QUESTIONS = """
     (a.gate = 'plan' AND q.kind = 'mark' AND q.name = 'run_sheet')
     OR (a.gate = 'go_no_go' AND q.kind = 'gate' AND q.name = 'readiness' AND q.environment = a.environment)
     OR (a.gate = 'sign_off' AND q.kind = 'gate' AND q.name = 'acceptance' AND q.environment = a.environment)
@@ -137,7 +140,7 @@ def _lost_time(d: _Sqlite | _Postgres) -> dict[str, str]:
         "kpi_wait": f"""
             SELECT a.run, a.gate AS measure, q.day, a.second - q.second AS seconds
             FROM kpi_human_answer a JOIN kpi_record q ON q.run = a.run AND q.seq = (
-                SELECT max(q.seq) FROM ledger_entry q WHERE q.run = a.run AND q.seq < a.seq AND ({_QUESTIONS}))
+                SELECT max(q.seq) FROM ledger_entry q WHERE q.run = a.run AND q.seq < a.seq AND ({QUESTIONS}))
             WHERE NOT EXISTS (
                 SELECT 1 FROM kpi_human_answer f WHERE f.run = a.run AND f.gate = a.gate
                     AND f.environment = a.environment AND f.seq > q.seq AND f.seq < a.seq)

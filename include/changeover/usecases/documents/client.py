@@ -113,7 +113,8 @@ def closing_report(subject: Subject) -> Paper:
 
 EXIT = (
     "Either: not upgraded, and the old release runs again and was accepted.",
-    "Or: every environment is upgraded and accepted, no critical incident is open, and support has accepted.",
+    "Or: all is upgraded and accepted, the watch has ended, no critical incident is open, and support has accepted.",
+    "In either case the records say what really runs, and what was taken for the work is given back.",
 )
 
 

@@ -138,6 +138,7 @@ def decisions(subject: Subject) -> tuple[tuple[str, Approval, bool], ...]:
     for lane in plan.lanes:
         asked += [(f"{lane.name}: whether the change begins", lane.go_no_go)] if lane.go_no_go else []
         asked += [(f"{lane.name}: whether the result is accepted", lane.sign_off)] if lane.sign_off else []
+    asked.append(("Whether the new release is kept, if the watch reopens the decision", plan.kept_by))
     asked.append(("Whether support takes the application over", plan.support.accepted_by))
     sides = {person.id: person.side for person in plan.participants}
     return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changeover.domain.hypercare import ends_told, reopens_told
 from changeover.domain.paper import Block, Facts, Points, Table, Text
 from changeover.domain.runsheet import describe_window
 from changeover.domain.window import AnyTime
@@ -86,6 +87,16 @@ def way_back(subject: Subject) -> Points:
 def watch(subject: Subject) -> str:
     care = subject.plan.support.hypercare
     return f"{spoken(care.length)}, looked at every {spoken(care.interval)}"
+
+
+def watch_ends(subject: Subject) -> str:
+    return ends_told(subject.plan.support.hypercare, spoken)
+
+
+def watch_reopens(subject: Subject) -> str:
+    """What has people asked whether the release is kept, and whom."""
+    care = subject.plan.support.hypercare
+    return f"{reopens_told(care)}; decided by {subject.people(subject.plan.kept_by)}"
 
 
 def zone_of(subject: Subject, environment: str) -> str:

@@ -7,10 +7,13 @@ from itertools import groupby
 
 from changeover.domain.blueprint import Task
 from changeover.domain.blueprint_table import KPIS, ROLES, SUB_PROCESSES, SYSTEMS, WORK_PRODUCTS
+from changeover.domain.hypercare import watch_told
 from changeover.domain.paper import Audience, Block, Facts, Paper, Points, Section, Signatures, Table, Text
 from changeover.domain.record import MarkKind
-from changeover.usecases.documents.parts import release_changes, watch
-from changeover.usecases.documents.planning import really, restore_points
+from changeover.domain.retention import Retention, ended_at, proven_points
+from changeover.domain.run_view import utc
+from changeover.usecases.documents.parts import release_changes, watch, watch_ends, watch_reopens
+from changeover.usecases.documents.planning import really
 from changeover.usecases.documents.subject import Subject
 
 
@@ -25,7 +28,7 @@ def hand_over_pack(subject: Subject) -> Paper:
             Section("What runs where", (_versions(subject),)),
             Section("What changed", release_changes(subject)),
             Section("Customisations and integrations", (_own(subject),)),
-            Section("Known issues", _known_issues(subject)),
+            Section("Known issues", (*_known_issues(subject), *_incidents(subject))),
             Section("Restore points", (_restore_points(subject), Text(KEPT))),
             Section("Run book", (Points(_run_book(subject), numbered=True),)),
             Section("Watch and acceptance", (_acceptance(subject),)),
@@ -34,7 +37,7 @@ def hand_over_pack(subject: Subject) -> Paper:
     )
 
 
-KEPT = "A restore point is never overwritten. Who removes it does so by hand, once nobody can want it any more."
+KEPT = "None is overwritten, and none is removed while the run is open. Going back loses what was entered since."
 
 
 def _versions(subject: Subject) -> Table:
@@ -85,12 +88,24 @@ def _known_issues(subject: Subject) -> tuple[Block, ...]:
     )
 
 
+def _incidents(subject: Subject) -> tuple[Block, ...]:
+    """Those that the run saw since it began, as it saw them last."""
+    marks = subject.view.all_marks if subject.view else ()
+    newest = {str(mark.data.get("number")): mark.data for mark in marks if mark.kind is MarkKind.INCIDENT_SEEN}
+    rows = tuple((number, str(seen["severity"]), str(seen["summary"])) for number, seen in sorted(newest.items()))
+    return (Table(("Incident", "Severity", "What"), rows, (3, 2, 10)),) if rows else ()
+
+
 def _restore_points(subject: Subject) -> Table:
+    marks = subject.view.all_marks if subject.view else ()
+    retention = Retention(subject.plan.restore_points_kept, ended_at(marks))
+    newest = {point.environment: point for point in proven_points(marks, retention)}
     rows = []
     for environment in subject.plan.environments:
-        labels = restore_points(subject, environment.name)
-        rows.append((environment.name, labels[0] if labels else "taken and proven before its change begins"))
-    return Table(("Environment", "Newest proven restore point"), tuple(rows), (3, 9))
+        point = newest.get(environment.name)
+        label, proven = (point.label, utc(point.proven_at)) if point else ("–", "before its change begins")
+        rows.append((environment.name, label, proven, retention.told()))
+    return Table(("Environment", "Newest restore point", "Proven", "Kept"), tuple(rows), (3, 6, 4, 5))
 
 
 def _run_book(subject: Subject) -> tuple[str, ...]:
@@ -105,10 +120,13 @@ def _run_book(subject: Subject) -> tuple[str, ...]:
 
 def _acceptance(subject: Subject) -> Facts:
     actual = subject.actuals.get("s10_support.support_accepts")
+    told = watch_told(subject.view.whole.marks) if subject.view else ()
     return Facts(
         (
             ("Watched for", watch(subject)),
-            ("Ends", "when its time is over, every service runs and no critical incident is open"),
+            ("Ends", watch_ends(subject)),
+            ("Decision reopened", watch_reopens(subject)),
+            ("How it went", "; ".join(told) or "it has not begun"),
             ("Accepted by", subject.people(subject.plan.support.accepted_by)),
             ("Answer", f"{actual.state} by {subject.person(actual.by)}" if actual else "not yet asked"),
         )

@@ -1,0 +1,120 @@
+"""What a run took or was let do for its time, and what became of it: told at closeout, so that nothing stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from changeover.domain.finding import Finding
+from changeover.domain.plan import Plan
+from changeover.domain.record import Mark, MarkKind
+from changeover.domain.retention import ProvenPoint
+from changeover.domain.run_view import EnvironmentView, utc
+
+CLOSES = "restore_point"
+"""The step with which a lane closes traffic; its hosts are locked with it."""
+_BACK = {
+    MarkKind.COMMITTED: "given back: committed",
+    MarkKind.STOOD_DOWN: "given back: stood down",
+    MarkKind.BACKED_OUT: "given back: backed out",
+    MarkKind.SETTLED: "given back: closed by a person",
+}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """`open` is true for what has to be given back and was not."""
+
+    environment: str
+    what: str
+    since: datetime | None
+    fate: str
+    open: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "what": self.what,
+            "since": utc(self.since) if self.since else None,
+            "fate": self.fate,
+            "open": self.open,
+        }
+
+
+def taken_for(
+    plan: Plan | None,
+    environments: Sequence[EnvironmentView],
+    findings: Iterable[Finding],
+    points: Iterable[ProvenPoint],
+) -> tuple[Taken, ...]:
+    """Everything: traffic and locks, waivers that let it go on, permits in a freeze, restore points."""
+    return (
+        *traffic(environments),
+        *_waivers(findings),
+        *_permits(plan),
+        *(_point(point) for point in points),
+    )
+
+
+def traffic(environments: Sequence[EnvironmentView]) -> tuple[Taken, ...]:
+    """Of every environment whose traffic was closed since it was last given back."""
+    return tuple(taken for view in environments for taken in _traffic(view))
+
+
+def _traffic(view: EnvironmentView) -> Iterator[Taken]:
+    began = [step.started_at for step in view.steps if step.step == CLOSES]
+    if not began:
+        return
+    back = [mark for mark in view.marks if mark.kind in _BACK and mark.at >= max(began)]
+    what = f"traffic closed and locks held on {', '.join(view.hosts) or 'its hosts'}"
+    if back:
+        yield Taken(view.name, what, max(began), f"{_BACK[back[-1].kind]}, {utc(back[-1].at)}")
+    else:
+        yield Taken(view.name, what, max(began), "not given back", open=True)
+
+
+def _waivers(findings: Iterable[Finding]) -> Iterator[Taken]:
+    """Each waiver once, with what it let pass."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.waived:
+            found.setdefault(finding.waived.waiver, []).append(finding)
+    for name, each in sorted(found.items()):
+        waived, places = each[0].waived, sorted({finding.environment for finding in each if finding.environment})
+        if waived is None:
+            continue
+        subjects = ", ".join(dict.fromkeys(f"{finding.key} ({finding.subject})" for finding in each))
+        what = f"waiver {name} by {waived.by} for {subjects}: {waived.reason}"
+        yield Taken(", ".join(places), what, None, f"counts until {waived.until}; withdraw it, its work is done")
+
+
+def _permits(plan: Plan | None) -> Iterator[Taken]:
+    for permit in plan.freeze_permits if plan else ():
+        what = f"permit of {permit.by} in freeze {permit.freeze}: {permit.reason}"
+        yield Taken(", ".join(permit.environments), what, None, "holds for this plan alone; ends with it")
+
+
+def _point(point: ProvenPoint) -> Taken:
+    return Taken(point.environment, f"restore point {point.label}", point.proven_at, f"kept {point.retention.told()}")
+
+
+def not_given_back(environments: Sequence[EnvironmentView]) -> str:
+    """The exit condition: why the run cannot close; "" when everything is open again."""
+    return "; ".join(f"{taken.environment}: {taken.what}" for taken in traffic(environments) if taken.open)
+
+
+def survey_told(marks: Sequence[Mark]) -> dict[str, Any] | None:
+    """The client's answer; None while nobody was asked."""
+    asked = [mark for mark in marks if mark.kind is MarkKind.SURVEY_ASKED]
+    if not asked:
+        return None
+    answers = [mark for mark in marks if mark.kind is MarkKind.SURVEY_ANSWERED]
+    scores = {key: value for key, value in answers[0].data.items() if key != "comment"} if answers else {}
+    return {
+        "asked_at": utc(asked[0].at),
+        "answered_at": utc(answers[0].at) if answers else None,
+        "scores": scores,
+        "comment": str(answers[0].data.get("comment") or "") if answers else "",
+    }
