@@ -493,6 +493,23 @@ def report(
 
 
 @app.command()
+def notices(
+    wanted: Annotated[
+        str | None, typer.Argument(metavar="[RUN|PLAN]", help="A run's key or a plan's DAG id, or its beginning.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show who was told what, when and over which channel; and who was not, and why.
+
+    Exit code 1 when somebody was not told.
+    """
+    from changeover.cli_notices import show
+
+    raise typer.Exit(show(wanted, as_json=as_json))
+
+
+@app.command()
 def calendar(
     path: Annotated[
         list[Path] | None, typer.Argument(help="Plan files, or directories of them; include/plans when left out.")

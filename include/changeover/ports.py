@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
 from changeover.domain.host_lock import HostHold
 from changeover.domain.kpi import Asked, KpiSum
+from changeover.domain.notice import Delivery, Message
 from changeover.domain.outcome import Verdict
 from changeover.domain.plan import Plan
 from changeover.domain.rate_card import RateCard
@@ -116,6 +117,31 @@ class EffortBook(Protocol):
         """How many of its rates were not there yet; raise `LedgerError` where another one is on record for the day."""
 
     def has_rate(self, role: str, day: date) -> bool: ...
+
+
+class NoticeBook(Protocol):
+    """Which notices went to whom. Append-only; of several processes that want to send one, a single one may."""
+
+    def begin(self, key: str, *, plan: str, at: datetime) -> int | None:
+        """The number of the try that is the caller's from now on; None when it was sent or settled, when somebody is
+        at it, or when the time for another try has not come.
+        """
+
+    def record(self, delivery: Delivery) -> None:
+        """Sent or not sent counts once and for ever; failed counts once for each try."""
+
+    def settled(self, plan: str) -> Set[str]:
+        """Delivery keys of a plan that are sent, or will never be."""
+
+    def deliveries(self, *, plan: str | None = None) -> tuple[Delivery, ...]:
+        """Oldest first, with the tries that failed."""
+
+
+class Channel(Protocol):
+    """A way to people."""
+
+    def send(self, connection: str, message: Message) -> None:
+        """Over this connection of Airflow's; raise `NoticeRefused` for a "no" for good, `NoticeError` for an outage."""
 
 
 class KpiReader(Protocol):
@@ -393,6 +419,7 @@ __all__ = [
     "AcceptanceSuite",
     "AnalysisContent",
     "ChangeRecord",
+    "Channel",
     "Clock",
     "Cmdb",
     "CmdbWrite",
@@ -410,6 +437,7 @@ __all__ = [
     "Incident",
     "KpiReader",
     "Ledger",
+    "NoticeBook",
     "OutboxItem",
     "Probe",
     "Rate",

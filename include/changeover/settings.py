@@ -31,6 +31,9 @@ class Settings:
     rates: Path = PROJECT / "include" / "rates"
     survey_key: str = field(default="", repr=False)
     """Signs the survey's links; "" takes the one kept in the home."""
+    notices_email: str = ""
+    """The site's Airflow connection for mail to participants, for plans that name none."""
+    notices_webhook: str = ""
 
     @property
     def airflow_home(self) -> Path:
@@ -81,4 +84,6 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         waivers=path("WAIVERS", include / "waivers"),
         rates=path("RATES", include / "rates"),
         survey_key=env.get("CHANGEOVER_SURVEY_KEY") or "",
+        notices_email=env.get("CHANGEOVER_NOTICES_EMAIL") or "",
+        notices_webhook=env.get("CHANGEOVER_NOTICES_WEBHOOK") or "",
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, EffortBook, Executor, Holds, KpiReader, Ledger, Vault
+    from changeover.ports import Cmdb, EffortBook, Executor, Holds, KpiReader, Ledger, NoticeBook, Vault
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools, Upgrade
 
@@ -88,6 +88,20 @@ def survey_links(settings: Settings) -> SurveyLinks:
     from changeover.adapters.survey_links import SurveyLinks, key_in
 
     return SurveyLinks(settings.survey_key or key_in(settings.home / "survey.key"))
+
+
+def survey_link(settings: Settings, base_url: str, run: str, asked_at: datetime) -> str:
+    """The same link however often it is made; "" where nobody knows an address of ours."""
+    from changeover.domain.survey import OPEN_FOR
+
+    return f"{base_url}/changeover/survey/{survey_links(settings).token(run, asked_at + OPEN_FOR)}" if base_url else ""
+
+
+def notice_book(settings: Settings) -> NoticeBook:
+    from changeover.adapters.ledger_sql import open_store
+    from changeover.adapters.notice_entries import EntryNoticeBook
+
+    return EntryNoticeBook(open_store(settings.ledger_url))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | None = None) -> Tools:

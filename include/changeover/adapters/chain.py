@@ -32,6 +32,9 @@ class EntryKind(StrEnum):
     EFFORT = "effort"
     RATE = "rate"
     ATTENDED = "attended"
+    NOTICE_BEGUN = "notice_begun"
+    NOTICE_FAILED = "notice_failed"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True)

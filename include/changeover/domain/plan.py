@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from changeover.domain.estate import Document, Name, Person
+from changeover.domain.notice import NoticeSettings
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
@@ -207,6 +208,8 @@ class Plan(Document):
     """What is believed to run today."""
     support: Support
     """The watch after the upgrade and who takes over."""
+    notices: NoticeSettings = NoticeSettings()
+    """How the participants are told of what happens; without a channel they are not, which is on record."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
 
