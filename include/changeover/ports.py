@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.analysis_facts import AnalysisTraits
 from changeover.domain.artefacts import ArtefactSet
-from changeover.domain.change import ChangeState, CloseCode
+from changeover.domain.cap import Caps, Claim
+from changeover.domain.change import ChangeModel, ChangeState, CloseCode
 from changeover.domain.effort import Effort
 from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
@@ -144,6 +145,25 @@ class Channel(Protocol):
         """Over this connection of Airflow's; raise `NoticeRefused` for a "no" for good, `NoticeError` for an outage."""
 
 
+class Fleet(Protocol):
+    """What lanes of all plans share: caps, and who is at work on what. Of several that want one place, one gets it."""
+
+    def caps(self) -> Caps:
+        """Raise `PlanError` when they cannot be read: caps that nobody knows are no free place."""
+
+    def held(self) -> tuple[Claim, ...]:
+        """Oldest first."""
+
+    def take(self, claim: Claim, hindered: Callable[[Sequence[Claim]], tuple[str, ...]]) -> tuple[str, ...]:
+        """Take it unless something hinders it, asked about those who hold something at that moment; () when it is held.
+
+        One that is held already stays as it is.
+        """
+
+    def give_back(self, run: str, environment: str, at: datetime) -> None:
+        """Harmless where nothing is held."""
+
+
 class KpiReader(Protocol):
     """Sums over what the ledger holds; computed when asked, never stored."""
 
@@ -154,8 +174,9 @@ class KpiReader(Protocol):
 class CmdbWrite:
     """One write to the CMDB. `op_key` makes a replay a no-op; `change` orders it.
 
-    kinds and payloads: open_change {title, description, client, application, requested_by, reference, environments};
-    move_change {state}; note {text}; record_version {client, application, environment, host, version};
+    kinds and payloads: open_change {title, description, client, application, requested_by, reference,
+    environments, model}; plan_change {planned_start, planned_end, risk, affected}; move_change {state}; note {text};
+    record_version {client, application, environment, host, version};
     record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at,
     environments{name: outcome}};
     close_change {code, notes}: closed from implement or review; a change that never came so far is canceled instead.
@@ -203,6 +224,12 @@ class ChangeRecord:
     close_notes: str = ""
     notes: tuple[str, ...] = ()
     history: tuple[tuple[datetime, ChangeState], ...] = ()
+    model: ChangeModel = ChangeModel.NORMAL
+    planned_start: datetime | None = None
+    planned_end: datetime | None = None
+    risk: str = ""
+    affected: tuple[str, ...] = ()
+    """Configuration items that are touched."""
 
 
 @dataclass(frozen=True)
@@ -431,6 +458,7 @@ __all__ = [
     "ExecutionSpec",
     "Executor",
     "ExpectationSuite",
+    "Fleet",
     "Holds",
     "HostFacts",
     "HostHold",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, EffortBook, Executor, Holds, KpiReader, Ledger, NoticeBook, Vault
+    from changeover.ports import Cmdb, EffortBook, Executor, Fleet, Holds, KpiReader, Ledger, NoticeBook, Vault
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools, Upgrade
 
@@ -97,6 +97,13 @@ def survey_link(settings: Settings, base_url: str, run: str, asked_at: datetime)
     return f"{base_url}/changeover/survey/{survey_links(settings).token(run, asked_at + OPEN_FOR)}" if base_url else ""
 
 
+def fleet(settings: Settings) -> Fleet:
+    from changeover.adapters.fleet_entries import EntryFleet
+    from changeover.adapters.ledger_sql import open_store
+
+    return EntryFleet(open_store(settings.ledger_url), settings.caps)
+
+
 def notice_book(settings: Settings) -> NoticeBook:
     from changeover.adapters.ledger_sql import open_store
     from changeover.adapters.notice_entries import EntryNoticeBook
@@ -132,6 +139,7 @@ def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | Non
         shelf=shelf(settings),
         content=DiskContent(settings, catalogue),
         watch=SshWatch(),
+        fleet=fleet(settings),
     )
 
 

@@ -91,3 +91,16 @@ def test_every_task_and_group_tells_the_operator_what_it_does(dag: Any) -> None:
     assert all(task.doc_md for task in dag.tasks)
     assert all(group.tooltip for group in dag.task_group.children.values() if hasattr(group, "tooltip"))
     assert "Plan digest" in dag.doc_md
+
+
+def test_a_standard_change_asks_nobody_for_the_plan() -> None:
+    """It was approved beforehand; the rule that says so is a stage like the others, at the same place."""
+    from changeover.orchestration.dag_factory import build_dag
+
+    pre = "change:\n  model: standard\n  pre_approval: {reference: STD-1, by: petra.lang, until: 2035-12-31}\n"
+    text = PLAN.read_text(encoding="utf-8") + pre
+    asked: Any = build_dag(parse_plan(text.encode(), name="p"), plan_digest="d" * 64, plan_text=text).get_task(
+        "s06_planning.approve_plan"
+    )
+    assert (asked.task_type, asked.stage) == ("StageOperator", "approve_plan")
+    assert asked.downstream_task_ids == {"s06_planning.bind_approval"}

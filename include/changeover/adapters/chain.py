@@ -35,6 +35,8 @@ class EntryKind(StrEnum):
     NOTICE_BEGUN = "notice_begun"
     NOTICE_FAILED = "notice_failed"
     NOTICE = "notice"
+    CLAIM = "claim"
+    CLAIM_ENDED = "claim_ended"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from changeover.domain.estate import Document, Name, Person
+from changeover.domain.change_control import ChangeControl, change_faults
+from changeover.domain.estate import Document, Line, Name, Person
 from changeover.domain.notice import NoticeSettings
 from changeover.domain.window import Day, Duration, Span, Window
 
@@ -28,7 +29,6 @@ def _number(value: Any) -> Any:
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~^:_-]*$", max_length=60)]
 """An exact version as the vendor writes it; it begins with a digit, so neither `latest` nor `v4.3.1` is one."""
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\n\r]*$")]
 
 
 class Mode(StrEnum):
@@ -198,6 +198,8 @@ class Plan(Document):
     """Everybody who takes part."""
     approval: Approval
     """Who approves the run sheet before any client environment is changed."""
+    change: ChangeControl = ChangeControl()
+    """The change's model in the CMDB: normal when left out."""
     environments: tuple[Environment, ...] = Field(min_length=2)
     """The baseline, then the environments in the order they are upgraded."""
     unattended: Unattended | None = None
@@ -212,6 +214,12 @@ class Plan(Document):
     """How the participants are told of what happens; without a channel they are not, which is on record."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
+
+    @property
+    def approved_by(self) -> Approval:
+        """Who lets the run sheet pass, as the change's model has it: an emergency has approvers of its own."""
+        emergency = self.change.emergency
+        return self.approval.model_copy(update={"by": emergency.by, "quorum": 1}) if emergency else self.approval
 
     @property
     def dag_id(self) -> str:
@@ -251,6 +259,7 @@ def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
         *_people_faults(document),
         *_other_faults(document),
         *_window_faults(document),
+        *change_faults(document),
     )
 
 

@@ -69,6 +69,10 @@ class StageOperator(BaseOperator):
         self.pinned, self.stage, self.environment = pinned, stage, environment
 
     def execute(self, context: Any) -> dict[str, Any]:
+        return self.ask(context)
+
+    def ask(self, context: Any, event: Any = None) -> dict[str, Any]:
+        """Also after a wait, which holds no worker."""
         from changeover.orchestration.stages import lane_stage, plan_stage
 
         upgrade, tools = run_context.running(self.pinned, context)
@@ -77,6 +81,9 @@ class StageOperator(BaseOperator):
         else:
             answer = lane_stage(self.stage)(upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
+        if answer.reply is Reply.LATER:
+            log.info("%s", answer.text)
+            self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=answer.data["seconds"])), method_name="ask")
         return settle_answer(answer)
 
 

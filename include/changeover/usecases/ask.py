@@ -13,6 +13,7 @@ from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
+from changeover.usecases.change_gate import change_rows
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import planned_nights, reversible
@@ -92,6 +93,7 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, enviro
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
         *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
+        *change_rows(upgrade, tools),
         ("answers", now.told()),
         ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),

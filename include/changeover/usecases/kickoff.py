@@ -63,7 +63,7 @@ def tell_participants(upgrade: Upgrade, tools: Tools) -> Answer:
 
 def _deciding(upgrade: Upgrade) -> tuple[str, ...]:
     plan = upgrade.plan
-    approvals = [plan.approval, plan.support.accepted_by]
+    approvals = [plan.approved_by, plan.support.accepted_by]
     for lane in upgrade.lanes:
         approvals += [approval for approval in (lane.go_no_go, lane.sign_off) if approval]
     return tuple(sorted({plan.requested_by, *(who for approval in approvals for who in approval.by)}))

@@ -211,7 +211,7 @@ def _planning(plan: Plan) -> Branch:
     return Branch(
         "6 Upgrade Implementation Planning",
         "run sheet with the measured times, bound to this plan's digest",
-        (Branch("approval", _asked(plan, plan.approval)),),
+        (Branch("approval", _asked(plan, plan.approved_by)),),
     )
 
 

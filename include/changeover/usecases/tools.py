@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -24,6 +25,7 @@ from changeover.ports import (
     CmdbWrite,
     Executor,
     ExpectationSuite,
+    Fleet,
     Ledger,
     Probe,
     Vault,
@@ -54,6 +56,8 @@ class Tools:
     content: AnalysisContent | None = None
     watch: Watch | None = None
     """Without content or watch nothing is known of artefacts, waivers and changes: an analysis then says so."""
+    fleet: Fleet | None = None
+    """What is shared with other plans; None: there are no others."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Reply(StrEnum):
     YES = "yes"
     NO = "no"
     NOT_APPLICABLE = "not_applicable"
+    LATER = "later"
+    """Ask again in a while: `seconds` in the data."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,10 @@ def yes(text: str, **data: Any) -> Answer:
 
 def no(*reasons: str) -> Answer:
     return Answer(Reply.NO, "; ".join(reasons) or "no reason was given")
+
+
+def later(text: str, wait: timedelta) -> Answer:
+    return Answer(Reply.LATER, text, {"seconds": wait.total_seconds()})
 
 
 def not_applicable(text: str) -> Answer:
