@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from changeover.domain.change import ChangeModel, ChangeState, Risk
 from changeover.domain.estate import Document, Line, Name
 from changeover.domain.window import Day
+
+Model = Annotated[ChangeModel, WithJsonSchema({"type": "string", "enum": [str(model) for model in ChangeModel]})]
 
 
 class PreApproval(Document):
@@ -37,7 +39,7 @@ class Emergency(Document):
 class ChangeControl(Document):
     """How much is decided before the change, and by whom."""
 
-    model: ChangeModel = ChangeModel.NORMAL
+    model: Model = ChangeModel.NORMAL
     """`normal` is assessed and approved, `standard` was approved beforehand, `emergency` is approved, not assessed."""
     pre_approval: PreApproval | None = None
     """Of a standard change: what it rests on."""
