@@ -71,6 +71,16 @@ def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
     return upgrade_of(settings, run, parse_plan(run.plan_text.encode(), name="the pinned plan"))
 
 
+def step_times(settings: Settings, plan: Plan) -> dict[str, str]:
+    """Environment → what its steps took so far, told; nothing where there is no ledger yet."""
+    from changeover.usecases.planning_facts import times_of
+
+    if not is_made(settings.ledger_url):
+        return {}
+    book = ledger(settings)
+    return {lane.name: times_of(book, plan, lane, read_plan=_read_plan).told() for lane in plan.lanes}
+
+
 def kpis(settings: Settings) -> KpiReader:
     from changeover.adapters.kpi_sql import SqlKpis
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from changeover.domain.change_control import ChangeControl, change_faults
 from changeover.domain.estate import Document, Line, Name, Person
 from changeover.domain.notice import NoticeSettings
+from changeover.domain.volume import Volume
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
@@ -156,6 +157,9 @@ class Environment(Document):
     """People who accept the result; without them passed acceptance tests are the sign-off."""
     back_out: Literal["per_environment", "per_host"] = "per_environment"
     """What is backed out after a failure: every touched host, or only the hosts that failed."""
+    data_volume: Volume | None = None
+    """How much data it holds. Times that were measured on less grow in proportion, for the steps that move data; left
+    out, what the analysis measures counts."""
     implement_within: Span = timedelta(hours=2)
     """Limit of the implementation step; past it the step is stopped and counts as failed."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)

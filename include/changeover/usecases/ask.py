@@ -124,7 +124,7 @@ def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[s
     if night is None:
         yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"
         return
-    measured = durations(upgrade, tools)
+    measured = durations(upgrade, tools, lane)
     clock = no_return(measured.steps(reversible(upgrade, tools)), measured.way_back, night=night)
     by = clock.decide_by
     yield (

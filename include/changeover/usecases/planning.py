@@ -36,7 +36,7 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     sheet = run_sheet(
         upgrade.plan,
         upgrade.lanes,
-        durations(upgrade, tools),
+        {lane.name: durations(upgrade, tools, lane) for lane in upgrade.lanes},
         digest=upgrade.run.plan_digest,
         hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()},
         nights={} if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools),

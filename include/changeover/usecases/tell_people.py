@@ -168,13 +168,11 @@ def _asked(upgrade: Upgrade, tools: Tools) -> Iterator[Asked]:
 
 
 def _decide_by(upgrade: Upgrade, tools: Tools, nights: Mapping[str, Occurrence]) -> dict[str, datetime]:
-    if not nights:
-        return {}
-    measured, declared = durations(upgrade, tools), reversible(upgrade, tools)
-    return {
-        name: no_return(measured.steps(declared), measured.way_back, night=night).decide_by
-        for name, night in nights.items()
-    }
+    declared, found = (reversible(upgrade, tools), {}) if nights else ({}, {})
+    for name, night in nights.items():
+        measured = durations(upgrade, tools, upgrade.plan.environment(name))
+        found[name] = no_return(measured.steps(declared), measured.way_back, night=night).decide_by
+    return found
 
 
 def _plans(tools: Tools) -> list[Plan]:
