@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from changeover.adapters.plan_files import parse_plan
 from changeover.settings import load
+from changeover.usecases.tell_people import page_of_request
 
 PLAN = load({}).plans / "lindgren" / "roundup-2.6.yaml"
 
@@ -85,6 +87,15 @@ def test_everybody_who_is_asked_is_named(dag: Any) -> None:
     asked = [task for task in dag.tasks if hasattr(task, "assigned_users")]
     assert asked
     assert all(task.assigned_users and task.fail_on_reject and task.response_timeout for task in asked)
+
+
+def test_a_notice_leads_to_the_task_that_asks(dag: Any) -> None:
+    run = SimpleNamespace(dag_id=dag.dag_id, dag_run_id="scheduled__2026-08-14T13:00:00+00:00")
+    gates = (("plan", ""), ("support", ""), ("go_no_go", "production"), ("sign_off", "training"))
+    for gate, environment in gates:
+        link = page_of_request(cast("Any", run), gate, environment, "https://here.example")
+        assert link.startswith("https://here.example/dags/lindgren.roundup-2.6/runs/scheduled__2026-08-14T13%3A00")
+        assert dag.has_task(link.split("/")[-2])
 
 
 def test_every_task_and_group_tells_the_operator_what_it_does(dag: Any) -> None:

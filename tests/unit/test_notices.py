@@ -270,7 +270,7 @@ def test_who_has_to_answer_is_told_and_whoever_has_is_not(tmp_path: Path) -> Non
     assert bench.mail.told() == [("approval_wanted", "support")]
     text = bench.mail.taken[0][1].text
     assert "2026-08-15 21:30Z" in text
-    assert "https://here.example/dags/acme.tracker-2.6/required_actions" in text
+    assert "/dags/acme.tracker-2.6/runs/manual__1/tasks/s06_planning.approve_plan/required_actions" in text
     bench.mark(MarkKind.APPROVED, gate="plan", by="support", plan_digest=digest)
     bench.tell()
     assert len(bench.mail.taken) == 1

@@ -27,6 +27,8 @@ class Asked:
     environment: str
     tally: Tally
     until: datetime
+    link: str = ""
+    """Where it is answered."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,6 @@ class StoryOfNotices:
     following: Mapping[str, Occurrence] = field(default_factory=dict)
     """Environment → the window after now."""
     survey_link: str = ""
-    actions_link: str = ""
-    """Where requests are answered."""
 
     @property
     def mode(self) -> Mode:
@@ -125,7 +125,7 @@ def _gates(story: StoryOfNotices) -> Iterator[Notice]:
         at = asked.tally.asked_at
         if at is None or not asked.tally.open:
             continue
-        words = texts.approval_wanted(story.plan, asked.gate, asked.environment, asked.until, link=story.actions_link)
+        words = texts.approval_wanted(story.plan, asked.gate, asked.environment, asked.until, link=asked.link)
         waiting = tuple(who for who in asked.tally.may_answer if who not in asked.tally.approved)
         what = f"approval/{asked.gate}/{asked.environment}/{at:%Y%m%dT%H%M%SZ}"
         kind = NoticeKind.APPROVAL_WANTED

@@ -153,7 +153,9 @@ class _Builder:
     def _plan_approval(self) -> Any:
         """People, unless the change is one that was approved once for all."""
         if self.plan.change.model is ChangeModel.STANDARD:
-            return self._stage("approve_plan")
+            rule = self._stage("approve_plan")
+            rule.doc_md = texts.PRE_APPROVED
+            return rule
         return self._ask(
             "approve_plan",
             "plan",

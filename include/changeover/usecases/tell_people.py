@@ -7,10 +7,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from urllib.parse import quote
 
 from changeover.domain.approval import approval_of
 from changeover.domain.estate import Person
 from changeover.domain.freeze import Freezes, freezes_of
+from changeover.domain.lane import lane_group
 from changeover.domain.no_return import no_return
 from changeover.domain.notice import (
     EVERYBODY,
@@ -131,12 +133,11 @@ def story_of(desk: Desk, upgrade: Upgrade) -> StoryOfNotices:
         marks=marks,
         steps=ledger.steps(run.key),
         outcomes=ledger.outcomes(run.key),
-        asked=tuple(_asked(upgrade, tools)),
+        asked=tuple(_asked(upgrade, desk)),
         nights=nights,
         decide_by=_decide_by(upgrade, tools, nights),
         following=following,
         survey_link=desk.survey_link(run.key, asked_survey.at) if asked_survey else "",
-        actions_link=f"{desk.base_url}/dags/{run.dag_id}/required_actions" if desk.base_url else "",
     )
 
 
@@ -155,7 +156,8 @@ def coming_nights(
     return nights
 
 
-def _asked(upgrade: Upgrade, tools: Tools) -> Iterator[Asked]:
+def _asked(upgrade: Upgrade, desk: Desk) -> Iterator[Asked]:
+    tools = desk.tools
     gates = [("plan", ""), ("support", "")]
     gates += [(gate, lane.name) for lane in upgrade.lanes for gate in ("go_no_go", "sign_off")]
     for gate, environment in gates:
@@ -164,7 +166,16 @@ def _asked(upgrade: Upgrade, tools: Tools) -> Iterator[Asked]:
             continue
         tally = tally_of(upgrade, tools, gate=gate, environment=environment)
         if tally.open and tally.asked_at:
-            yield Asked(gate, environment, tally, tally.asked_at + approval.wait)
+            until = tally.asked_at + approval.wait
+            yield Asked(gate, environment, tally, until, page_of_request(upgrade.run, gate, environment, desk.base_url))
+
+
+def page_of_request(run: Run, gate: str, environment: str, base_url: str) -> str:
+    """The page of Airflow on which the request is answered; "" where nobody knows an address of ours."""
+    task = {"plan": "s06_planning.approve_plan", "support": "s10_support.support_accepts"}.get(gate)
+    task = task or f"{lane_group(environment)}.{gate}"
+    path = f"/dags/{run.dag_id}/runs/{quote(run.dag_run_id, safe='')}/tasks/{task}/required_actions"
+    return f"{base_url}{path}" if base_url else ""
 
 
 def _decide_by(upgrade: Upgrade, tools: Tools, nights: Mapping[str, Occurrence]) -> dict[str, datetime]:
