@@ -7,7 +7,7 @@ import json
 import typer
 
 from changeover import wiring
-from changeover.domain.notice import Delivery, DeliveryState
+from changeover.domain.notice import Delivery, DeliveryState, not_reached
 
 
 def show(wanted: str | None, *, as_json: bool) -> int:
@@ -28,11 +28,10 @@ def show(wanted: str | None, *, as_json: bool) -> int:
             typer.secho(f"{each.at:%Y-%m-%d %H:%MZ}  {each.kind:<18} ", nl=False)
             typer.secho(each.told(), fg=None if each.state is DeliveryState.SENT else "yellow", nl=False)
             typer.echo(f"  {each.subject}  {each.digest[:12]}")
-    settled = {each.key for each in found if each.state is DeliveryState.SENT}
-    open_still = {each.key for each in found} - settled
+    left = not_reached(found)
     if not as_json:
-        typer.echo(f"{len(settled)} sent, {len(open_still)} not sent")
-    return 1 if open_still else 0
+        typer.echo(f"{len({each.key for each in found}) - len(left)} sent, {len(left)} not sent")
+    return 1 if left else 0
 
 
 def _json(delivery: Delivery) -> dict[str, object]:

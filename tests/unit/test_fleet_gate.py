@@ -17,12 +17,14 @@ from changeover.adapters.memory import MemoryStore
 from changeover.cli import app
 from changeover.domain.cap import LONGEST_WAIT, Cap, Caps, Claim, cap_conflicts, hindrances
 from changeover.domain.conflict import Work
+from changeover.domain.finding import Finding, Severity
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.window import Occurrence
 from changeover.errors import PlanError
-from changeover.usecases import lane
+from changeover.usecases import lane, start_gate
+from changeover.usecases.ask import findings
 from changeover.usecases.start_gate import may_begin
 from changeover.usecases.tools import Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
@@ -247,3 +249,22 @@ def test_the_calendar_shows_caps_and_who_is_at_work(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(wiring, "now", lambda: at("2026-08-14T14:00"))
     shown = CliRunner().invoke(app, ["calendar", str(tmp_path / "plans")])
     assert "at work: other.app production (at work since 2026-08-14 13:00Z" in shown.output
+
+
+def test_whoever_says_go_reads_what_clashes_with_this_night(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans may have come since the approval. They are read when the lane's turn comes, and not before every step."""
+    upgrade = ready(floor)
+    training = upgrade.lanes[0]
+    asked = []
+
+    def clashing(upgrade: Upgrade, tools: Tools) -> tuple[Finding, ...]:
+        asked.append(tools.clock())
+        found = (("training", "one host is worked on twice"), ("production", "something of another lane"))
+        return tuple(Finding("clash-same-ci", name, text, Severity.ADVISORY) for name, text in found)
+
+    monkeypatch.setattr(start_gate, "clashes", clashing)
+    for stage in ("window", "readiness", "go_no_go", "restore_point"):
+        assert getattr(lane, stage)(upgrade, floor.tools(), training).reply is Reply.YES
+    told = findings(upgrade, floor.tools(), "training")
+    assert [(each.subject, each.summary) for each in told] == [("training", "one host is worked on twice")]
+    assert len(asked) == 1

@@ -398,6 +398,23 @@ def test_a_run_that_cannot_be_read_hides_no_other(bench: Bench) -> None:
     assert (len(told.sent), len(told.broken)) == (3, 1)
 
 
+def test_a_library_that_trips_over_one_notice_stands_before_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.began()
+    send = bench.mail.send
+
+    def trips(connection: str, message: Message) -> None:
+        if message.to and message.to.id == "ops":
+            raise UnicodeError("what is this?")
+        send(connection, message)
+
+    monkeypatch.setattr(bench.mail, "send", trips)
+    told = bench.tell()
+    assert [(d.to, d.why) for d in told.failed] == [("ops", "UnicodeError: what is this?")]
+    assert [d.to for d in told.sent] == ["owner", "support"]
+
+
 def test_of_two_processes_one_sends(bench: Bench) -> None:
     """The second finds the try under way; one that never ended is taken for lost after five minutes."""
     now: datetime = bench.world.now

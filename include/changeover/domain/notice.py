@@ -116,6 +116,14 @@ class Delivery:
         return f"{self.state.replace('_', ' ')} {how} to {self.to}{why}"
 
 
+def not_reached(deliveries: Iterable[Delivery]) -> tuple[str, ...]:
+    """Keys of deliveries that were tried or given up, and never sent."""
+    states: dict[str, set[DeliveryState]] = {}
+    for each in deliveries:
+        states.setdefault(each.key, set()).add(each.state)
+    return tuple(key for key, seen in states.items() if DeliveryState.SENT not in seen)
+
+
 def delivery_key(notice: str, channel: str, to: str) -> str:
     return f"{notice}|{channel}|{to}"
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from changeover.domain.approval import approval_of
@@ -43,6 +43,8 @@ from changeover.usecases.window_gate import planned_nights, reversible
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 200
+FORGOTTEN = timedelta(days=30)
+"""An open run of which nothing was written for so long has nothing to tell; the sweep reports it."""
 OUTAGE_AFTER = 3
 """So many failures of a channel in a row are an outage: the rest waits for the next pass."""
 
@@ -99,7 +101,7 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
         try:
             upgrade = desk.upgrade_of(run)
             yield upgrade.plan, due(story_of(desk, upgrade), now)
-        except ChangeoverError as exc:
+        except Exception as exc:  # noqa: BLE001 -- whatever one run's record does, the others' people are told
             told.broken.append(f"{run.key}: {exc}")
     for plan in _plans(tools):
         try:
@@ -107,17 +109,18 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
             found = coming_nights(plan, _freezes(tools, plan), now)
             nights = {name: night for name, night in found.items() if name not in done}
             yield plan, reminders(plan, nights, agreed, now)
-        except ChangeoverError as exc:
+        except Exception as exc:  # noqa: BLE001 -- and so with plans
             told.broken.append(f"{plan.dag_id}: {exc}")
 
 
 def _recent(desk: Desk, run: Run, now: datetime) -> bool:
-    """Still open, or something happened while news is news."""
+    """Something happened while news is news, or it is open and was not forgotten."""
     if run.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT):
         return False
     marks = desk.tools.ledger.marks(run.key)
     last = max((mark.at for mark in marks), default=run.opened_at)
-    return now - last <= TOLD_WITHIN or not any(mark.kind is MarkKind.CHANGE_CLOSED for mark in marks)
+    closed = any(mark.kind is MarkKind.CHANGE_CLOSED for mark in marks)
+    return now - last <= (TOLD_WITHIN if closed else FORGOTTEN)
 
 
 def story_of(desk: Desk, upgrade: Upgrade) -> StoryOfNotices:
@@ -249,12 +252,16 @@ def _send(desk: Desk, notice: Notice, route: Route, delivery: Delivery, told: To
     except NoticeRefused as exc:
         told.in_a_row[route.channel] = 0
         _keep(desk, replace(delivery, why=str(exc)), told.not_sent)
-    except NoticeError as exc:
+    except Exception as exc:  # noqa: BLE001 -- a library that trips over one notice must not stand before the others
         told.in_a_row[route.channel] = told.in_a_row.get(route.channel, 0) + 1
-        _keep(desk, replace(delivery, state=DeliveryState.FAILED, why=str(exc)), told.failed)
+        _keep(desk, replace(delivery, state=DeliveryState.FAILED, why=_why(exc)), told.failed)
     else:
         told.in_a_row[route.channel] = 0
         _keep(desk, replace(delivery, state=DeliveryState.SENT), told.sent)
+
+
+def _why(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, NoticeError) else f"{type(exc).__name__}: {exc}"
 
 
 def _keep(desk: Desk, delivery: Delivery, among: list[Delivery]) -> None:
