@@ -160,8 +160,8 @@ def test_a_full_cap_makes_the_lane_wait_and_says_for_whom(floor: Floor) -> None:
     floor.other()
     upgrade = ready(floor)
     answer = lane.window(upgrade, floor.tools(), upgrade.lanes[0])
-    assert answer.reply is Reply.LATER
-    assert answer.data["seconds"] == 30
+    assert answer.reply is Reply.WAIT
+    assert answer.data["until"] == "2026-08-14T13:00:30+00:00"
     assert "engineers allows 1 at a time (one is on duty), taken by other.app production" in answer.text
     assert floor.world.played == []
     EntryFleet(floor.store, floor.file).give_back("other.app.run", "production", floor.world.now)
@@ -177,7 +177,7 @@ def test_the_wait_ends_with_the_window(floor: Floor) -> None:
     upgrade = ready(floor, environments=environments)
     training = upgrade.lanes[0]
     floor.world.now = START + timedelta(minutes=30)
-    assert lane.window(upgrade, floor.tools(), training).reply is Reply.LATER
+    assert lane.window(upgrade, floor.tools(), training).reply is Reply.WAIT
     floor.world.now += timedelta(seconds=30)
     answer = lane.window(upgrade, floor.tools(), training)
     assert answer.reply is Reply.NO
@@ -194,7 +194,7 @@ def test_without_a_window_the_wait_ends_all_the_same(floor: Floor) -> None:
     floor.other()
     upgrade = ready(floor)
     training = upgrade.lanes[0]
-    assert lane.window(upgrade, floor.tools(), training).reply is Reply.LATER
+    assert lane.window(upgrade, floor.tools(), training).reply is Reply.WAIT
     floor.world.now += LONGEST_WAIT
     answer = lane.window(upgrade, floor.tools(), training)
     assert answer.reply is Reply.NO
@@ -211,7 +211,7 @@ def test_a_run_that_was_closed_since_holds_nothing(floor: Floor) -> None:
     floor.other(run=gone.run.key)
     key = gone.run.key
     floor.world.ledger.mark(Mark(key, MarkKind.CHANGE_CLOSED, START - timedelta(hours=1)))
-    assert may_begin(upgrade, floor.tools(), upgrade.lanes[0]).reply is Reply.LATER  # closed before it was taken
+    assert may_begin(upgrade, floor.tools(), upgrade.lanes[0]).reply is Reply.WAIT  # closed before it was taken
     floor.world.ledger.mark(Mark(key, MarkKind.CHANGE_CLOSED, START + timedelta(minutes=1)))
     assert may_begin(upgrade, floor.tools(), upgrade.lanes[0]).reply is Reply.YES
 

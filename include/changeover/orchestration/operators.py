@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger, TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
@@ -81,9 +81,9 @@ class StageOperator(BaseOperator):
         else:
             answer = lane_stage(self.stage)(upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
-        if answer.reply is Reply.LATER:
+        if answer.reply is Reply.WAIT:
             log.info("%s", answer.text)
-            self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=answer.data["seconds"])), method_name="ask")
+            self.defer(trigger=DateTimeTrigger(datetime.fromisoformat(answer.data["until"])), method_name="ask")
         return settle_answer(answer)
 
 

@@ -15,7 +15,7 @@ from changeover.ports import Fleet
 from changeover.usecases.change_gate import change_refusal
 from changeover.usecases.fleet import clashes, host_ci
 from changeover.usecases.lane_facts import lane_marks, newest_gate, since_back_out
-from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, later, mark, no, yes
+from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, wait, yes
 from changeover.usecases.window_gate import client_freezes
 
 CHECKS = ("change-allows-it", "place-free")
@@ -28,7 +28,7 @@ def may_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if taken and not _waited_too_long(upgrade, tools, lane):
         why = "; ".join(taken)
         mark(upgrade, tools, MarkKind.WAITING, lane.name, key=f"waiting-{lane.name}-{why}", reason=why)
-        return later(f"waits: {why}", WAIT)
+        return wait(f"waits: {why}", until=tools.clock() + WAIT, seen="")
     gate = _gate(upgrade, tools, lane, {"change-allows-it": refusal, "place-free": "; ".join(taken)})
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     return yes("the change allows it, nobody else is at work there") if gate.passed else no(*gate.reasons())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -106,13 +106,15 @@ class Reply(StrEnum):
     YES = "yes"
     NO = "no"
     NOT_APPLICABLE = "not_applicable"
-    LATER = "later"
-    """Ask again in a while: `seconds` in the data."""
+    WAIT = "wait"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a stage says. "No" is an answer; a broken tool raises instead."""
+    """What a stage says. "No" is an answer; a broken tool raises instead.
+
+    With "wait", data has `until` (ISO) and `seen`: the stage is asked again then.
+    """
 
     reply: Reply
     text: str
@@ -127,12 +129,12 @@ def no(*reasons: str) -> Answer:
     return Answer(Reply.NO, "; ".join(reasons) or "no reason was given")
 
 
-def later(text: str, wait: timedelta) -> Answer:
-    return Answer(Reply.LATER, text, {"seconds": wait.total_seconds()})
-
-
 def not_applicable(text: str) -> Answer:
     return Answer(Reply.NOT_APPLICABLE, text)
+
+
+def wait(text: str, *, until: datetime, seen: str) -> Answer:
+    return Answer(Reply.WAIT, text, {"until": until.isoformat(), "seen": seen})
 
 
 def mark(
