@@ -46,3 +46,25 @@ with DAG(
         return sweep_now(context)
 
     compare()
+
+
+with DAG(
+    dag_id="changeover.notices",
+    dag_display_name="Notices",
+    schedule=timedelta(minutes=1),
+    start_date=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=5),
+    tags=["changeover"],
+    doc_md="Tells participants what is due: reminders, requests, starts, ends. Each once; who was told is on record.",
+):
+
+    @task(task_id="tell", task_display_name="Tell people what is due")
+    def tell() -> str:
+        """Fails when a channel does not take a notice; the next pass tries again."""
+        from changeover.orchestration.teller import tell_now
+
+        return tell_now()
+
+    tell()

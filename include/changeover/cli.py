@@ -493,6 +493,53 @@ def report(
 
 
 @app.command()
+def change(
+    wanted: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="How the run's key or Airflow id begins.")
+    ] = None,
+    *,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel it: the run goes no further.")] = False,
+    start: Annotated[
+        str, typer.Option("--from", metavar="INSTANT", help="Move it: planned from, such as 2026-08-21T13:00Z.")
+    ] = "",
+    end: Annotated[str, typer.Option("--to", metavar="INSTANT", help="Move it: planned until.")] = "",
+    by: Annotated[str, typer.Option(metavar="LOGIN", help="Who orders it, as the CMDB knows them.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept on the change.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's change as the CMDB has it, cancel it, or move it to another time.
+
+    What is ordered here holds before the next host work begins; a change that has begun on a host ends first.
+    """
+    from changeover.cli_change import change as show
+    from changeover.cli_change import instant
+    from changeover.usecases.order_change import ChangeOrder
+
+    order = None
+    if cancel or start or end:
+        times = (instant(start) if start else None, instant(end) if end else None)
+        order = ChangeOrder(by, reason, cancel, *times)
+    raise typer.Exit(show(wanted, order, as_json=as_json))
+
+
+@app.command()
+def notices(
+    wanted: Annotated[
+        str | None, typer.Argument(metavar="[RUN|PLAN]", help="A run's key or a plan's DAG id, or its beginning.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show who was told what, when and over which channel; and who was not, and why.
+
+    Exit code 1 when somebody was not told.
+    """
+    from changeover.cli_notices import show
+
+    raise typer.Exit(show(wanted, as_json=as_json))
+
+
+@app.command()
 def calendar(
     path: Annotated[
         list[Path] | None, typer.Argument(help="Plan files, or directories of them; include/plans when left out.")

@@ -9,6 +9,9 @@ from pathlib import Path
 import typer
 
 from changeover import wiring
+from changeover.domain.cap import Caps, Claim
+from changeover.errors import PlanError
+from changeover.settings import Settings
 
 
 def show(paths: Sequence[Path] | None, *, at_most: int | None, as_json: bool) -> int:
@@ -25,7 +28,16 @@ def show(paths: Sequence[Path] | None, *, at_most: int | None, as_json: bool) ->
     faults += [str(fault) for reading in calendars.values() for fault in reading.faults]
     cmdb = known_cmdb(settings)
     freezes = {client: reading.document.freezes for client, reading in calendars.items() if reading.document}
-    found = fleet(plans, freezes, None if isinstance(cmdb, str) else cmdb, now=wiring.now(), at_most=at_most)
+    caps, at_work = _shared(settings, faults)
+    found = fleet(
+        plans,
+        freezes,
+        None if isinstance(cmdb, str) else cmdb,
+        now=wiring.now(),
+        at_most=at_most,
+        caps=caps,
+        at_work=at_work,
+    )
     for fault in faults:
         typer.echo(f"changeover: left out: {fault}", err=True)
     if isinstance(cmdb, str):
@@ -35,6 +47,8 @@ def show(paths: Sequence[Path] | None, *, at_most: int | None, as_json: bool) ->
     else:
         for work in found.works:
             typer.echo(f"{work.night.told()}\n    {work.name}  needs {', '.join(sorted(work.people))}")
+        for claim in found.at_work:
+            typer.secho(f"at work: {claim.told}", fg="green")
         for line in found.unplanned:
             typer.echo(f"not planned: {line}")
         for each in found.conflicts:
@@ -44,3 +58,15 @@ def show(paths: Sequence[Path] | None, *, at_most: int | None, as_json: bool) ->
             f"{len(found.works)} nights, {len(found.conflicts) or 'no'} clash{'es' * (len(found.conflicts) != 1)}"
         )
     return 1 if found.conflicts or faults else 0
+
+
+def _shared(settings: Settings, faults: list[str]) -> tuple[Caps, tuple[Claim, ...]]:
+    """Caps, and who is at work now; caps that cannot be read are a fault of the calendar."""
+    from changeover.adapters.cap_files import load_caps
+
+    at_work = wiring.fleet(settings).held() if wiring.is_made(settings.ledger_url) else ()
+    try:
+        return load_caps(settings.caps), at_work
+    except PlanError as exc:
+        faults.append(str(exc))
+        return Caps(), at_work

@@ -72,7 +72,8 @@ def show(path: Path) -> int:
     plan = reading.document
     release, role = shelf.release(plan.release), shelf.role(plan.application)
     product = shelf.product(plan.release.partition("/")[0])
-    around = gather(plan, release=release, role=role, cmdb=known_cmdb(settings), product=product)
+    times = wiring.step_times(settings, plan)
+    around = gather(plan, release=release, role=role, cmdb=known_cmdb(settings), product=product, times=times)
     tree = show_plan(plan, reading.digest, around)
     _print_tree(tree)
     return 0

@@ -33,6 +33,8 @@ def show(wanted: str | None, *, as_json: bool) -> int:
         typer.echo(json.dumps(view.as_json(), indent=2))
     else:
         print_view(view)
+        if left := _not_told(view.run.key):
+            typer.echo(f"{left} notices did not reach their people: ./changeover notices {view.run.key}")
     return 0
 
 
@@ -58,6 +60,13 @@ def report(wanted: str | None, *, form: str, out: Path | None, review: bool = Fa
         write_whole(out, text)
         typer.echo(str(out))
     return 0
+
+
+def _not_told(run_key: str) -> int:
+    from changeover.domain.notice import not_reached
+
+    deliveries = wiring.notice_book(wiring.load_settings()).deliveries()
+    return len(not_reached(each for each in deliveries if each.run == run_key))
 
 
 def _find(wanted: str | None) -> tuple[Ledger, RunView] | str:

@@ -160,7 +160,7 @@ class Demonstration:
             environment=finding.environment,
             upgrade=plan.upgrade,
             reason=WAIVED_BECAUSE,
-            by=next(who for who in reversed(plan.approval.by) if who != plan.requested_by),
+            by=next(who for who in reversed(plan.approved_by.by) if who != plan.requested_by),
             given_on=today,
             expires_on=today + timedelta(days=1),
         )

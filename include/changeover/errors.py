@@ -51,3 +51,11 @@ class LabError(ChangeoverError):
 
 class ToolError(ChangeoverError):
     """A library that makes a file (typst) could not."""
+
+
+class NoticeError(ChangeoverError):
+    """A channel to people (mail server, webhook) could not be used; the notice is sent later."""
+
+
+class NoticeRefused(NoticeError):
+    """The channel will never take this notice (unknown address, wrong key): trying again changes nothing."""

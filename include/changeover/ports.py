@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.analysis_facts import AnalysisTraits
 from changeover.domain.artefacts import ArtefactSet
-from changeover.domain.change import ChangeState, CloseCode
+from changeover.domain.cap import Caps, Claim
+from changeover.domain.change import ChangeModel, ChangeState, CloseCode
 from changeover.domain.effort import Effort
 from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
@@ -21,6 +22,7 @@ from changeover.domain.gate import GateResult
 from changeover.domain.host_lock import HostHold
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.domain.kpi import Asked, KpiSum
+from changeover.domain.notice import Delivery, Message
 from changeover.domain.outcome import Verdict
 from changeover.domain.plan import Plan
 from changeover.domain.rate_card import RateCard
@@ -119,6 +121,50 @@ class EffortBook(Protocol):
     def has_rate(self, role: str, day: date) -> bool: ...
 
 
+class NoticeBook(Protocol):
+    """Which notices went to whom. Append-only; of several processes that want to send one, a single one may."""
+
+    def begin(self, key: str, *, plan: str, at: datetime) -> int | None:
+        """The number of the try that is the caller's from now on; None when it was sent or settled, when somebody is
+        at it, or when the time for another try has not come.
+        """
+
+    def record(self, delivery: Delivery) -> None:
+        """Sent or not sent counts once and for ever; failed counts once for each try."""
+
+    def settled(self, plan: str) -> Set[str]:
+        """Delivery keys of a plan that are sent, or will never be."""
+
+    def deliveries(self, *, plan: str | None = None) -> tuple[Delivery, ...]:
+        """Oldest first, with the tries that failed."""
+
+
+class Channel(Protocol):
+    """A way to people."""
+
+    def send(self, connection: str, message: Message) -> None:
+        """Over this connection of Airflow's; raise `NoticeRefused` for a "no" for good, `NoticeError` for an outage."""
+
+
+class Fleet(Protocol):
+    """What lanes of all plans share: caps, and who is at work on what. Of several that want one place, one gets it."""
+
+    def caps(self) -> Caps:
+        """Raise `PlanError` when they cannot be read: caps that nobody knows are no free place."""
+
+    def held(self) -> tuple[Claim, ...]:
+        """Oldest first."""
+
+    def take(self, claim: Claim, hindered: Callable[[Sequence[Claim]], tuple[str, ...]]) -> tuple[str, ...]:
+        """Take it unless something hinders it, asked about those who hold something at that moment; () when it is held.
+
+        One that is held already stays as it is.
+        """
+
+    def give_back(self, run: str, environment: str, at: datetime) -> None:
+        """Harmless where nothing is held."""
+
+
 class KpiReader(Protocol):
     """Sums over what the ledger holds; computed when asked, never stored."""
 
@@ -129,8 +175,9 @@ class KpiReader(Protocol):
 class CmdbWrite:
     """One write to the CMDB. `op_key` makes a replay a no-op; `change` orders it.
 
-    kinds and payloads: open_change {title, description, client, application, requested_by, reference, environments};
-    move_change {state}; note {text}; record_version {client, application, environment, host, version};
+    kinds and payloads: open_change {title, description, client, application, requested_by, reference,
+    environments, model}; plan_change {planned_start, planned_end, risk, affected}; move_change {state}; note {text};
+    record_version {client, application, environment, host, version};
     record_run {run, outcome, mode, from_version, to_version, plan_digest, started_at, ended_at,
     environments{name: outcome}};
     link_incident {number}: put down to this change, unless it is put down to one already;
@@ -179,6 +226,12 @@ class ChangeRecord:
     close_notes: str = ""
     notes: tuple[str, ...] = ()
     history: tuple[tuple[datetime, ChangeState], ...] = ()
+    model: ChangeModel = ChangeModel.NORMAL
+    planned_start: datetime | None = None
+    planned_end: datetime | None = None
+    risk: str = ""
+    affected: tuple[str, ...] = ()
+    """Configuration items that are touched."""
 
 
 @dataclass(frozen=True)
@@ -405,6 +458,7 @@ __all__ = [
     "AcceptanceSuite",
     "AnalysisContent",
     "ChangeRecord",
+    "Channel",
     "Clock",
     "Cmdb",
     "CmdbWrite",
@@ -416,6 +470,7 @@ __all__ = [
     "ExecutionSpec",
     "Executor",
     "ExpectationSuite",
+    "Fleet",
     "Holds",
     "HostFacts",
     "HostHold",
@@ -423,6 +478,7 @@ __all__ = [
     "IncidentLog",
     "KpiReader",
     "Ledger",
+    "NoticeBook",
     "OutboxItem",
     "Probe",
     "Rate",

@@ -29,8 +29,13 @@ class Settings:
     freezes: Path = PROJECT / "include" / "freezes"
     waivers: Path = PROJECT / "include" / "waivers"
     rates: Path = PROJECT / "include" / "rates"
+    caps: Path = PROJECT / "include" / "fleet" / "caps.yaml"
+    """What the lanes of all plans share; nothing where there is no such file."""
     survey_key: str = field(default="", repr=False)
     """Signs the survey's links; "" takes the one kept in the home."""
+    notices_email: str = ""
+    """The site's Airflow connection for mail to participants, for plans that name none."""
+    notices_webhook: str = ""
 
     @property
     def airflow_home(self) -> Path:
@@ -80,5 +85,8 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         freezes=path("FREEZES", include / "freezes"),
         waivers=path("WAIVERS", include / "waivers"),
         rates=path("RATES", include / "rates"),
+        caps=path("CAPS", include / "fleet" / "caps.yaml"),
         survey_key=env.get("CHANGEOVER_SURVEY_KEY") or "",
+        notices_email=env.get("CHANGEOVER_NOTICES_EMAIL") or "",
+        notices_webhook=env.get("CHANGEOVER_NOTICES_WEBHOOK") or "",
     )

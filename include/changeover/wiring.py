@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
-    from changeover.ports import Cmdb, EffortBook, Executor, Holds, IncidentLog, KpiReader, Ledger, Vault
+    from changeover.ports import (
+        Cmdb,
+        EffortBook,
+        Executor,
+        Fleet,
+        Holds,
+        IncidentLog,
+        KpiReader,
+        Ledger,
+        NoticeBook,
+        Vault,
+    )
     from changeover.usecases.documents.subject import Subject
     from changeover.usecases.tools import Tools, Upgrade
 
@@ -78,6 +89,16 @@ def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:
     return upgrade_of(settings, run, parse_plan(run.plan_text.encode(), name="the pinned plan"))
 
 
+def step_times(settings: Settings, plan: Plan) -> dict[str, str]:
+    """Environment → what its steps took so far, told; nothing where there is no ledger yet."""
+    from changeover.usecases.planning_facts import times_of
+
+    if not is_made(settings.ledger_url):
+        return {}
+    book = ledger(settings)
+    return {lane.name: times_of(book, plan, lane, read_plan=_read_plan).told() for lane in plan.lanes}
+
+
 def kpis(settings: Settings) -> KpiReader:
     from changeover.adapters.kpi_sql import SqlKpis
 
@@ -95,6 +116,27 @@ def survey_links(settings: Settings) -> SurveyLinks:
     from changeover.adapters.survey_links import SurveyLinks, key_in
 
     return SurveyLinks(settings.survey_key or key_in(settings.home / "survey.key"))
+
+
+def survey_link(settings: Settings, base_url: str, run: str, asked_at: datetime) -> str:
+    """The same link however often it is made; "" where nobody knows an address of ours."""
+    from changeover.domain.survey import OPEN_FOR
+
+    return f"{base_url}/changeover/survey/{survey_links(settings).token(run, asked_at + OPEN_FOR)}" if base_url else ""
+
+
+def fleet(settings: Settings) -> Fleet:
+    from changeover.adapters.fleet_entries import EntryFleet
+    from changeover.adapters.ledger_sql import open_store
+
+    return EntryFleet(open_store(settings.ledger_url), settings.caps)
+
+
+def notice_book(settings: Settings) -> NoticeBook:
+    from changeover.adapters.ledger_sql import open_store
+    from changeover.adapters.notice_entries import EntryNoticeBook
+
+    return EntryNoticeBook(open_store(settings.ledger_url))
 
 
 def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | None = None) -> Tools:
@@ -125,6 +167,7 @@ def tools(*, vault: Vault, tell: Callable[[str], None], settings: Settings | Non
         shelf=shelf(settings),
         content=DiskContent(settings, catalogue),
         watch=SshWatch(),
+        fleet=fleet(settings),
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -385,3 +386,19 @@ def test_incidents_are_open_until_closed(estate: AnyCmdb) -> None:
     assert estate.open_incidents("nordwind", "tryton") == (second,)
     with pytest.raises(CmdbError, match="no open incident INC0000001"):
         estate.close_incident(first.number, later(minutes=9))
+
+
+def test_a_change_keeps_its_model_and_what_was_planned(estate: AnyCmdb) -> None:
+    write = open_change()
+    estate.apply(replace(write, payload={**write.payload, "model": "emergency"}))
+    planned: dict[str, Any] = {"planned_start": "2026-08-14T13:00:00+02:00", "planned_end": None, "risk": "high"}
+    estate.apply(a_write("plan", "plan_change", affected=["a", "b"], **planned))
+    record = estate.change(KEY)
+    assert record is not None
+    assert (record.model, record.risk, record.affected) == ("emergency", "high", ("a", "b"))
+    assert record.planned_start == datetime(2026, 8, 14, 11, 0, tzinfo=UTC)
+    assert record.planned_end is None
+    with pytest.raises(CmdbError, match="cannot go from new to assess"):
+        estate.apply(move_to("assess"))
+    estate.apply(move_to("scheduled"))
+    assert states(estate) == ["new", "authorize", "scheduled"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from changeover.adapters.plan_files import parse_plan
 from changeover.settings import load
+from changeover.usecases.tell_people import page_of_request
 
 PLAN = load({}).plans / "lindgren" / "roundup-2.6.yaml"
 
@@ -87,7 +89,29 @@ def test_everybody_who_is_asked_is_named(dag: Any) -> None:
     assert all(task.assigned_users and task.fail_on_reject and task.response_timeout for task in asked)
 
 
+def test_a_notice_leads_to_the_task_that_asks(dag: Any) -> None:
+    run = SimpleNamespace(dag_id=dag.dag_id, dag_run_id="scheduled__2026-08-14T13:00:00+00:00")
+    gates = (("plan", ""), ("support", ""), ("go_no_go", "production"), ("sign_off", "training"))
+    for gate, environment in gates:
+        link = page_of_request(cast("Any", run), gate, environment, "https://here.example")
+        assert link.startswith("https://here.example/dags/lindgren.roundup-2.6/runs/scheduled__2026-08-14T13%3A00")
+        assert dag.has_task(link.split("/")[-2])
+
+
 def test_every_task_and_group_tells_the_operator_what_it_does(dag: Any) -> None:
     assert all(task.doc_md for task in dag.tasks)
     assert all(group.tooltip for group in dag.task_group.children.values() if hasattr(group, "tooltip"))
     assert "Plan digest" in dag.doc_md
+
+
+def test_a_standard_change_asks_nobody_for_the_plan() -> None:
+    """It was approved beforehand; the rule that says so is a stage like the others, at the same place."""
+    from changeover.orchestration.dag_factory import build_dag
+
+    pre = "change:\n  model: standard\n  pre_approval: {reference: STD-1, by: petra.lang, until: 2035-12-31}\n"
+    text = PLAN.read_text(encoding="utf-8") + pre
+    asked: Any = build_dag(parse_plan(text.encode(), name="p"), plan_digest="d" * 64, plan_text=text).get_task(
+        "s06_planning.approve_plan"
+    )
+    assert (asked.task_type, asked.stage) == ("StageOperator", "approve_plan")
+    assert asked.downstream_task_ids == {"s06_planning.bind_approval"}

@@ -32,7 +32,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
 
 def test_every_shipped_plan_is_a_dag_and_nothing_is_wrong(started: TestAirflow) -> None:
     """The housekeeping and the sweep as well."""
-    for dag_id in (*DAGS, "changeover.housekeeping", "changeover.sweep"):
+    for dag_id in (*DAGS, "changeover.housekeeping", "changeover.sweep", "changeover.notices"):
         started.client().wait_for_dag(dag_id)
     assert started.client().import_errors() == {}
 

@@ -22,8 +22,10 @@ from changeover.domain.record import Mark, MarkKind, StepStatus
 from changeover.domain.release import ReleaseRecord
 from changeover.ports import Comparison, Credentials, ExecutionSpec
 from changeover.settings import load
+from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.open_run import requested_run
-from changeover.usecases.tools import Tools, Upgrade
+from changeover.usecases.tools import Tools, Upgrade, tell_cmdb
+from changeover.usecases.transition import open_change
 
 OLD, NEW = "2.0.0", "2.6.0"
 START = datetime(2026, 8, 14, 13, 0, tzinfo=UTC)
@@ -174,11 +176,19 @@ class World:
 
     def approve(self, upgrade: Upgrade, *, digest: str = "d" * 64) -> None:
         key = upgrade.run.key
+        self.open_change(upgrade)
         self.ledger.mark(
             Mark(key, MarkKind.APPROVED, self.now, "", "", {"gate": "plan", "by": "owner", "plan_digest": digest})
         )
         for lane in upgrade.lanes:
             self.ledger.mark(Mark(key, MarkKind.RESTORE_POINT_PROVEN, self.now, lane.name, "", {"label": "prep"}))
+
+    def open_change(self, upgrade: Upgrade) -> None:
+        """As the stages before the lanes leave it: in implement, in the CMDB too."""
+        open_change(upgrade, self.tools())
+        for state in ("authorize", "scheduled", "implement"):
+            tell_cmdb(upgrade, self.tools(), "move_change", state, state=state)
+        deliver(self.ledger, self.cmdb, self.now)
 
     def playbooks(self, environment: str) -> list[str]:
         return [playbook for where, playbook, _ in self.played if where == environment]

@@ -127,6 +127,7 @@ def test_plans_and_artefacts_cannot_be_written() -> None:
         assert mounts["/srv/changeover/plans"]["read_only"]
         assert mounts["/srv/changeover/artefacts"]["read_only"]
         assert mounts["/srv/changeover/freezes"]["read_only"]
+        assert mounts["/srv/changeover/fleet"]["read_only"]
 
 
 def test_only_the_api_server_is_reached_and_only_from_this_machine() -> None:

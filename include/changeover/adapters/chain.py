@@ -32,6 +32,11 @@ class EntryKind(StrEnum):
     EFFORT = "effort"
     RATE = "rate"
     ATTENDED = "attended"
+    NOTICE_BEGUN = "notice_begun"
+    NOTICE_FAILED = "notice_failed"
+    NOTICE = "notice"
+    CLAIM = "claim"
+    CLAIM_ENDED = "claim_ended"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, StringConstraints, ValidationError
 
-from changeover.domain.change import MOVES, ChangeState, CloseCode, route
+from changeover.domain.change import MODELS, ChangeModel, ChangeState, CloseCode, route
 from changeover.domain.estate import Document, Estate, Host
 from changeover.domain.incident import IncidentReport, IncidentState
 from changeover.errors import CmdbError
@@ -29,6 +29,16 @@ class OpenChange(Document):
     requested_by: str = ""
     reference: str = ""
     environments: tuple[str, ...] = ()
+    model: ChangeModel = ChangeModel.NORMAL
+
+
+class PlanChange(Document):
+    """What planning has found out; None leaves an end open."""
+
+    planned_start: AwareDatetime | None = None
+    planned_end: AwareDatetime | None = None
+    risk: str = ""
+    affected: tuple[str, ...] = ()
 
 
 class MoveChange(Document):
@@ -68,9 +78,10 @@ class CloseChange(Document):
     notes: Said
 
 
-Payload = OpenChange | MoveChange | Note | RecordVersion | RecordRun | LinkIncident | CloseChange
+Payload = OpenChange | PlanChange | MoveChange | Note | RecordVersion | RecordRun | LinkIncident | CloseChange
 KINDS: dict[str, type[Payload]] = {
     "open_change": OpenChange,
+    "plan_change": PlanChange,
     "move_change": MoveChange,
     "note": Note,
     "record_version": RecordVersion,
@@ -92,7 +103,9 @@ def payload(write: CmdbWrite) -> Payload:
         raise CmdbError(f"{write.kind} cannot be written: {faults}", where=write.op_key) from exc
 
 
-def states_to(number: str, current: ChangeState, wanted: ChangeState) -> tuple[ChangeState, ...]:
+def states_to(
+    number: str, current: ChangeState, wanted: ChangeState, model: ChangeModel = ChangeModel.NORMAL
+) -> tuple[ChangeState, ...]:
     """The states to pass on the way; none when it is there already (C20)."""
     if current is wanted:
         return ()
@@ -100,11 +113,12 @@ def states_to(number: str, current: ChangeState, wanted: ChangeState) -> tuple[C
         raise CmdbError(
             f"change {number} cannot go from {current} to closed without a code and notes", then="close_change"
         )
-    states = route(current, wanted)
+    states = route(current, wanted, model)
     if not states:
-        allowed = ", ".join(MOVES[current]) or "nothing"
+        allowed = ", ".join(MODELS[model].get(current, ())) or "nothing"
         raise CmdbError(
-            f"change {number} cannot go from {current} to {wanted}", then=f"from {current} it may become {allowed}"
+            f"{model} change {number} cannot go from {current} to {wanted}",
+            then=f"from {current} it may become {allowed}",
         )
     return states
 

@@ -24,7 +24,7 @@ from changeover.adapters.cmdb_tables import (
     upgrade_run,
 )
 from changeover.adapters.ledger_entries import utc_now
-from changeover.domain.change import STATE_NUMBERS, ChangeState, CloseCode
+from changeover.domain.change import STATE_NUMBERS, ChangeModel, ChangeState, CloseCode
 from changeover.domain.estate import Estate, EstateEnvironment, Person
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.errors import CmdbError
@@ -157,6 +157,8 @@ class _Writer:
         match payload:
             case rules.OpenChange():
                 self._open(payload)
+            case rules.PlanChange():
+                self._plan(payload)
             case rules.MoveChange():
                 self._move(payload)
             case rules.Note():
@@ -194,14 +196,23 @@ class _Writer:
                 environments=list(wanted.environments),
                 close_notes="",
                 opened_at=self._write.at,
+                model=wanted.model.value,
+                affected=[],
             )
         )
         self._transition(own, None, ChangeState.NEW)
         self._read_back("title", wanted.title)
 
+    def _plan(self, wanted: rules.PlanChange) -> None:
+        self._changed()
+        values = {**dict(wanted), "affected": list(wanted.affected)}
+        self._connection.execute(sa.update(change).where(change.c.correlation_id == self._write.change).values(values))
+        for field, value in wanted:
+            self._read_back(field, value)
+
     def _move(self, wanted: rules.MoveChange) -> None:
         record = self._changed()
-        self._pass(record, rules.states_to(record.number, record.state, wanted.state))
+        self._pass(record, rules.states_to(record.number, record.state, wanted.state, record.model))
         self._read_back("state", wanted.state)
 
     def _close(self, wanted: rules.CloseChange) -> None:
@@ -293,6 +304,11 @@ def _change(connection: sa.Connection, correlation_id: str, *, locked: bool = Fa
         row.close_notes,
         tuple(connection.execute(notes).scalars()),
         tuple((step.at, STATES[step.to_state]) for step in connection.execute(passed)),
+        ChangeModel(row.model),
+        row.planned_start,
+        row.planned_end,
+        row.risk,
+        tuple(row.affected),
     )
 
 

@@ -114,6 +114,11 @@ change = sa.Table(
     sa.Column("close_code", sa.String(30)),
     sa.Column("close_notes", sa.Text, nullable=False),
     sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.Column("model", sa.String(20), nullable=False, server_default="normal"),
+    sa.Column("risk", sa.String(20), nullable=False, server_default=""),
+    sa.Column("affected", Json, nullable=False, server_default="[]"),
+    sa.Column("planned_start", UtcDateTime),
+    sa.Column("planned_end", UtcDateTime),
     sa.CheckConstraint(f"state IN ({STATES})", name="state"),
     sa.CheckConstraint("state <> 3 OR (close_code IS NOT NULL AND close_notes <> '')", name="closed"),
 )
@@ -193,4 +198,4 @@ counter = sa.Table(
 )
 """Numbers of changes and incidents: never used twice."""
 
-CMDB = Schema("cmdb", "cmdb_0002", metadata, refused=CmdbError, unavailable=CmdbUnavailable)
+CMDB = Schema("cmdb", "cmdb_0003", metadata, refused=CmdbError, unavailable=CmdbUnavailable)

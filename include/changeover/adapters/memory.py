@@ -245,9 +245,11 @@ class MemoryCmdb:
         match payload:
             case rules.OpenChange():
                 self._open(write, payload)
+            case rules.PlanChange():
+                self.changes[write.change] = replace(self._changed(write), **dict(payload))
             case rules.MoveChange():
                 record = self._changed(write)
-                self._pass(write, rules.states_to(record.number, record.state, payload.state))
+                self._pass(write, rules.states_to(record.number, record.state, payload.state, record.model))
             case rules.Note():
                 record = self._changed(write)
                 self.changes[write.change] = replace(record, notes=(*record.notes, payload.text))
@@ -266,7 +268,7 @@ class MemoryCmdb:
             number = f"CHG{len(self.changes) + 1:07d}"
             history = ((write.at, ChangeState.NEW),)
             self.changes[write.change] = ChangeRecord(
-                write.change, number, ChangeState.NEW, wanted.title, history=history
+                write.change, number, ChangeState.NEW, wanted.title, history=history, model=wanted.model
             )
 
     def _close(self, write: CmdbWrite, wanted: rules.CloseChange) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from changeover.adapters.model_schema import Described
-from changeover.domain import estate, freeze, plan, window
+from changeover.domain import change_control, estate, freeze, notice, plan, window
 from changeover.domain.freeze import FreezeCalendar
 from changeover.domain.plan import Plan
 
-_MODULES = (plan, window, freeze, estate)
+_MODULES = (plan, window, freeze, estate, change_control, notice)
 _FORMS = {
     "AnyTime": "Window: any time",
     "DatedWindow": "Window: dated",

@@ -46,7 +46,7 @@ class Tally:
 def approval_of(plan: Plan, gate: str, environment: str = "") -> Approval | None:
     """The plan's entry behind a gate; None where it names nobody and the rule decides."""
     if gate == "plan":
-        return plan.approval
+        return plan.approved_by
     if gate == "support":
         return plan.support.accepted_by
     if gate == "hypercare":

@@ -165,7 +165,7 @@ LAST = "record_outcome"
 
 def _asked(plan: Plan, form: TaskForm, environment: Environment | None) -> Approval | None:
     if form.asks == "plan":
-        return plan.approval
+        return plan.approved_by
     if form.asks == "support":
         return plan.support.accepted_by
     if environment is None:

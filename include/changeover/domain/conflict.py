@@ -25,6 +25,9 @@ class Work:
     cis: frozenset[str]
     people: frozenset[str]
     """Whom it cannot do without."""
+    application: str = ""
+    kind: str = ""
+    """Of the environment."""
 
     @property
     def name(self) -> str:
@@ -121,7 +124,19 @@ def works_of(
             night = offer.night
             if not offer.hindrance:
                 cis = {environment_ci(plan, lane.name), *hosts.get(lane.name, ())}
-                works.append(Work(plan.dag_id, plan.client, lane.name, night, frozenset(cis), needed(plan, lane)))
+                people = needed(plan, lane)
+                works.append(
+                    Work(
+                        plan.dag_id,
+                        plan.client,
+                        lane.name,
+                        night,
+                        frozenset(cis),
+                        people,
+                        plan.application,
+                        lane.kind,
+                    )
+                )
                 break
             if frozen(concerned, night.opens, night.closes):
                 name = (f"{plan.dag_id} {lane.name}",)
@@ -168,9 +183,8 @@ def _up(ci: str, parents: Mapping[str, str]) -> Iterator[str]:
 
 
 def _too_many(works: Sequence[Work], at_most: int) -> Iterator[Conflict]:
-    """Told at every start that is one too many."""
-    for work in sorted(works, key=_begins):
-        at = work.night.opens
+    """Told at every start that is one too many, once."""
+    for at in sorted({work.night.opens for work in works}):
         busy = [each for each in works if each.night.opens <= at < each.night.closes]
         if len(busy) > at_most:
             names = tuple(sorted(each.name for each in busy))

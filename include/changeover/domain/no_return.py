@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -25,6 +25,9 @@ class Sample:
 
     took: timedelta
     volume: int | None = None
+    run: str = ""
+    rehearsal: bool = False
+    """Taken on the environment that is rebuilt for it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,20 @@ class Estimate:
     typical: timedelta
     careful: timedelta
     samples: int = 0
+    runs: int = field(default=1, compare=False)
+    growth: float = field(default=1.0, compare=False)
+    """What the careful time was multiplied by, for more data."""
+    rehearsed: bool = field(default=False, compare=False)
+    """Every sample is of a rehearsal."""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people."""
+        if not self.samples:
+            return "not measured"
+        one = "rehearsal" if self.rehearsed else "this upgrade"
+        of = one if self.runs <= 1 else f"P90 of {self.runs} runs"
+        return of if self.growth <= 1.05 else f"{of}, ×{self.growth:.1f} for volume"
 
 
 NOT_MEASURED = Estimate(timedelta(0), timedelta(0))
@@ -43,17 +60,19 @@ def estimate(samples: Sequence[Sample], *, volume: int | None = None) -> Estimat
     """From measured runs. A bigger volume takes longer in proportion; a smaller one is not trusted to be quicker."""
     if not samples:
         return NOT_MEASURED
-    took = sorted(_scaled(sample, volume) for sample in samples)
-    return Estimate(_rank(took, 0.5), _rank(took, 0.9), len(took))
+    took = sorted((sample.took * _growth(sample, volume), _growth(sample, volume)) for sample in samples)
+    (typical, _), (careful, growth) = _rank(took, 0.5), _rank(took, 0.9)
+    runs, rehearsed = len({sample.run for sample in samples}), all(sample.rehearsal for sample in samples)
+    return Estimate(typical, careful, len(took), runs, growth, rehearsed)
 
 
-def _scaled(sample: Sample, volume: int | None) -> timedelta:
+def _growth(sample: Sample, volume: int | None) -> float:
     if not volume or not sample.volume or volume <= sample.volume:
-        return sample.took
-    return sample.took * (volume / sample.volume)
+        return 1.0
+    return volume / sample.volume
 
 
-def _rank(took: Sequence[timedelta], share: float) -> timedelta:
+def _rank(took: Sequence[tuple[timedelta, float]], share: float) -> tuple[timedelta, float]:
     """By nearest rank: a time that really was measured. With fewer than ten runs, P90 is the longest."""
     return took[math.ceil(share * len(took)) - 1]
 

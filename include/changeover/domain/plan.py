@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from changeover.domain.estate import Document, Name, Person
+from changeover.domain.change_control import ChangeControl, change_faults
+from changeover.domain.estate import Document, Line, Name, Person
+from changeover.domain.notice import NoticeSettings
+from changeover.domain.volume import Volume
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
@@ -27,7 +30,6 @@ def _number(value: Any) -> Any:
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~^:_-]*$", max_length=60)]
 """An exact version as the vendor writes it; it begins with a digit, so neither `latest` nor `v4.3.1` is one."""
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\n\r]*$")]
 
 
 class Mode(StrEnum):
@@ -187,6 +189,9 @@ class Environment(Document):
     """People who accept the result; without them passed acceptance tests are the sign-off."""
     back_out: Literal["per_environment", "per_host"] = "per_environment"
     """What is backed out after a failure: every touched host, or only the hosts that failed."""
+    data_volume: Volume | None = None
+    """How much data it holds. Times that were measured on less grow in proportion, for the steps that move data; left
+    out, what the analysis measures counts."""
     implement_within: Span = timedelta(hours=2)
     """Limit of the implementation step; past it the step is stopped and counts as failed."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)
@@ -229,6 +234,8 @@ class Plan(Document):
     """Everybody who takes part."""
     approval: Approval
     """Who approves the run sheet before any client environment is changed."""
+    change: ChangeControl = ChangeControl()
+    """The change's model in the CMDB: normal when left out."""
     environments: tuple[Environment, ...] = Field(min_length=2)
     """The baseline, then the environments in the order they are upgraded."""
     unattended: Unattended | None = None
@@ -242,8 +249,16 @@ class Plan(Document):
     restore_points_kept: Span = timedelta(days=30)
     """How long restore points stay on the hosts after the run has ended; then housekeeping removes them. A run that
     is open, or ended unproven and was not settled, keeps its own for as long as that."""
+    notices: NoticeSettings = NoticeSettings()
+    """How the participants are told of what happens; without a channel they are not, which is on record."""
     checks_off: Mapping[Name, Line] = Field(default_factory=dict)
     """Advisory checks this plan leaves out → why. Inhibitors cannot be left out."""
+
+    @property
+    def approved_by(self) -> Approval:
+        """Who lets the run sheet pass, as the change's model has it: an emergency has approvers of its own."""
+        emergency = self.change.emergency
+        return self.approval.model_copy(update={"by": emergency.by, "quorum": 1}) if emergency else self.approval
 
     @property
     def dag_id(self) -> str:
@@ -291,6 +306,7 @@ def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
         *_people_faults(document),
         *_other_faults(document),
         *_window_faults(document),
+        *change_faults(document),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 
+from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.path import Product, product_of
@@ -133,6 +134,8 @@ def _order_faults(plan: Plan, today: date) -> Iterator[Told]:
         yield ("statement_of_work", "signed_on"), f"{order.signed_on} lies in the future; today is {today}"
     if order.valid_until < today:
         yield ("statement_of_work", "valid_until"), f"{order.id} ended on {order.valid_until}; today is {today}"
+    if lapsed := pre_approval_lapsed(plan.change, today):
+        yield ("change", "pre_approval", "until"), lapsed
     if plan.trigger.dated > today:
         yield ("trigger", "dated"), f"{plan.trigger.dated} lies in the future; today is {today}"
 

@@ -95,6 +95,8 @@ class MarkKind(StrEnum):
     INCIDENT_SEEN = "incident_seen"
     SURVEY_ASKED = "survey_asked"
     SURVEY_ANSWERED = "survey_answered"
+    WAITING = "waiting"
+    """A lane waits for what others hold; `reason` says for what."""
     HYPERCARE_EXTENDED = "hypercare_extended"
     """The watch lasts longer: `until` (ISO instant) and `why`, in words the client may read."""
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from changeover.domain.finding import Finding
-from changeover.domain.no_return import Estimate, NoReturn, Reversible, Sample, Step, estimate, no_return
+from changeover.domain.no_return import Estimate, NoReturn, Reversible, Step, no_return
 from changeover.domain.plan import Environment, Plan
-from changeover.domain.record import StepRecord
 from changeover.domain.wall_clock import local_text
 from changeover.domain.window import AnyTime, Occurrence, RecurringWindow, Window, duration_text
 from changeover.domain.zones import zone
@@ -38,6 +37,15 @@ class Durations:
         """From the decision to the old release accepted."""
         return self.back_out + self.acceptance
 
+    def told(self) -> str:
+        """Each step with its careful time and where that comes from."""
+        names = ("restore_point", "implement", "acceptance", "commit", "back_out")
+        return ", ".join(
+            f"{name.replace('_', ' ')} {_clock(self.estimates[name].careful)} ({self.estimates[name].source})"
+            for name in names
+            if name in self.estimates
+        )
+
     def steps(self, reversible: Mapping[str, Reversible]) -> tuple[Step, ...]:
         """The steps of a lane in their order. Only the change itself can be what cannot be undone; commit ends it."""
         change = reversible.get("implement", Reversible.UNTIL_COMMIT)
@@ -54,38 +62,6 @@ class Durations:
         return self.estimates.get(name) or Estimate(longest, longest)
 
 
-def measured(steps: Sequence[StepRecord]) -> Durations:
-    """The longest measured time of each step, as the careful estimate."""
-
-    def longest(*names: str) -> timedelta:
-        return max(
-            (step.duration for step in steps if step.step in names and step.duration),
-            default=timedelta(0),
-        )
-
-    return Durations(
-        longest("build"),
-        longest("restore_point"),
-        longest("implement"),
-        longest("acceptance", "back_out_acceptance"),
-        longest("back_out"),
-        longest("commit"),
-        {name: _estimate(steps, *names) for name, names in _MEASURED.items()},
-    )
-
-
-_MEASURED = {
-    "restore_point": ("restore_point",),
-    "implement": ("implement",),
-    "acceptance": ("acceptance", "back_out_acceptance"),
-    "commit": ("commit",),
-}
-
-
-def _estimate(steps: Sequence[StepRecord], *names: str) -> Estimate:
-    return estimate([Sample(step.duration) for step in steps if step.step in names and step.duration])
-
-
 @dataclass(frozen=True)
 class RunSheetLine:
     environment: str
@@ -96,6 +72,8 @@ class RunSheetLine:
     clock: NoReturn | None = None
     """None where there is no window to end in."""
     tolerance: timedelta = timedelta(0)
+    measured: str = ""
+    """The steps with their times and where those come from."""
 
     @property
     def start_by(self) -> datetime | None:
@@ -124,7 +102,7 @@ class RunSheet:
             "| environment | hosts | window | measured work | measured way back | start by | decide by |\n"
             "|---|---|---|---|---|---|---|\n"
             f"{''.join(map(_row, self.lines))}\n{_step_clocks(self.lines)}{notes and f'{notes}{chr(10)}'}"
-            f"The times come from this run's rehearsal on the baseline. Plan digest `{self.digest[:16]}`: "
+            f"{_sources(self.lines)}Plan digest `{self.digest[:16]}`: "
             "the approval holds for this text only."
         )
 
@@ -140,7 +118,7 @@ def _row(line: RunSheetLine) -> str:
 def run_sheet(
     plan: Plan,
     lanes: Sequence[Environment],
-    durations: Durations,
+    durations: Mapping[str, Durations],
     *,
     digest: str,
     hosts: Mapping[str, tuple[str, ...]],
@@ -148,19 +126,22 @@ def run_sheet(
     reversible: Mapping[str, Reversible] | None = None,
     findings: Sequence[Finding] = (),
 ) -> RunSheet:
-    steps = durations.steps(reversible or {})
+    """`durations`: environment → how long its steps take."""
     lines = []
     for lane in lanes:
+        times = durations[lane.name]
+        steps = times.steps(reversible or {})
         night = (nights or {}).get(lane.name)
         lines.append(
             RunSheetLine(
                 lane.name,
                 describe_window(lane.window, night),
                 hosts.get(lane.name, ()),
-                durations.lane,
-                durations.way_back,
-                no_return(steps, durations.way_back, night=night) if night else None,
+                times.lane,
+                times.way_back,
+                no_return(steps, times.way_back, night=night) if night else None,
                 timedelta(0) if isinstance(lane.window, AnyTime) else lane.window.late_start_tolerance,
+                times.told(),
             )
         )
     return RunSheet(
@@ -207,6 +188,12 @@ def _step_clocks(lines: Sequence[RunSheetLine]) -> str:
         )
         told.append(f"Latest safe starts on {line.environment}: {steps}.{fits}\n")
     return "\n".join((*told, "")) if told else ""
+
+
+def _sources(lines: Sequence[RunSheetLine]) -> str:
+    """Once, where all environments have the same."""
+    told = {line.measured: [other.environment for other in lines if other.measured == line.measured] for line in lines}
+    return "".join(f"Times of {', '.join(names)}: {text or 'none measured'}.\n\n" for text, names in told.items())
 
 
 def _clock(span: timedelta) -> str:

@@ -132,4 +132,7 @@ def product_environment(settings: Settings) -> dict[str, str]:
         "CHANGEOVER_ARTEFACTS": str(settings.artefacts),
         "CHANGEOVER_FREEZES": str(settings.freezes),
         "CHANGEOVER_WAIVERS": str(settings.waivers),
+        "CHANGEOVER_CAPS": str(settings.caps),
+        "CHANGEOVER_NOTICES_EMAIL": settings.notices_email,
+        "CHANGEOVER_NOTICES_WEBHOOK": settings.notices_webhook,
     }

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TaskGroup
 from airflow.sdk.definitions.param import ParamsDict
 
+from changeover.domain.change import ChangeModel
 from changeover.domain.lane import lane_group
 from changeover.domain.plan import Approval, Environment, Mode, Plan
 from changeover.orchestration import texts
@@ -142,18 +143,26 @@ class _Builder:
         rehearsed = self._baseline(client)
         with self._group("s06_planning"):
             sheet = self._stage("run_sheet", trigger_rule="none_failed")
-            asked = self._ask(
-                "approve_plan",
-                "plan",
-                self.plan.approval,
-                subject=texts.approval_subject(self.plan),
-                body=texts.APPROVAL_BODY,
-            )
+            asked = self._plan_approval()
             bound = self._stage("bind_approval")
         with self._group("s07_preparations"):
             prepared = self._stage("prepare")
         rehearsed >> sheet >> asked >> bound >> prepared
         return prepared
+
+    def _plan_approval(self) -> Any:
+        """People, unless the change is one that was approved once for all."""
+        if self.plan.change.model is ChangeModel.STANDARD:
+            rule = self._stage("approve_plan")
+            rule.doc_md = texts.PRE_APPROVED
+            return rule
+        return self._ask(
+            "approve_plan",
+            "plan",
+            self.plan.approved_by,
+            subject=texts.approval_subject(self.plan),
+            body=texts.APPROVAL_BODY,
+        )
 
     def _baseline(self, before: Any) -> Any:
         with self._group("s05_baseline"):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
@@ -68,6 +69,10 @@ class StageOperator(BaseOperator):
         self.pinned, self.stage, self.environment = pinned, stage, environment
 
     def execute(self, context: Any) -> dict[str, Any]:
+        return self.ask(context)
+
+    def ask(self, context: Any, event: Any = None) -> dict[str, Any]:
+        """Also after a wait, which holds no worker."""
         from changeover.orchestration.stages import lane_stage, plan_stage
 
         upgrade, tools = run_context.running(self.pinned, context)
@@ -76,6 +81,9 @@ class StageOperator(BaseOperator):
         else:
             answer = lane_stage(self.stage)(upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
+        if answer.reply is Reply.WAIT:
+            log.info("%s", answer.text)
+            self.defer(trigger=DateTimeTrigger(datetime.fromisoformat(answer.data["until"])), method_name="ask")
         return settle_answer(answer)
 
 

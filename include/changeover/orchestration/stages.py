@@ -22,6 +22,7 @@ PLAN_STAGES = {
     "implement_again": "baseline:implement",
     "accept_again": "baseline:accept_again",
     "run_sheet": "planning:write_run_sheet",
+    "approve_plan": "planning:pre_approved",
     "bind_approval": "planning:bind_approval",
     "prepare": "prepare:prepare",
     "check_exit": "closeout:check_exit",

@@ -129,6 +129,10 @@ TASKS = {
     "record_outcome": "Records the outcome and fails the run unless it did what was asked. Runs whatever happened.",
 }
 
+PRE_APPROVED = (
+    "A standard change: approved beforehand, for as long as its pre-approval holds and its risk is not high. "
+    "**Red** says which of the two is not so; make it a normal change then."
+)
 APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
 SUPPORT_BODY = (
     "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open. "
@@ -170,7 +174,8 @@ def lane_doc(plan: Plan, lane: Environment) -> str:
 
 
 def approval_subject(plan: Plan) -> str:
-    return f"Approve the upgrade of {plan.application} to {plan.to_version} for {plan.client}?"
+    emergency = "Emergency: approve" if plan.change.emergency else "Approve"
+    return f"{emergency} the upgrade of {plan.application} to {plan.to_version} for {plan.client}?"
 
 
 def support_subject(plan: Plan) -> str:

@@ -14,6 +14,7 @@ from changeover.domain.runsheet import describe_window
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
 from changeover.usecases.after_facts import after_rows
+from changeover.usecases.change_gate import change_rows
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import planned_nights, reversible
@@ -110,6 +111,7 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, enviro
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
         *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
+        *change_rows(upgrade, tools),
         ("answers", now.told()),
         ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),
@@ -144,7 +146,7 @@ def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[s
     if night is None:
         yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"
         return
-    measured = durations(upgrade, tools)
+    measured = durations(upgrade, tools, lane)
     clock = no_return(measured.steps(reversible(upgrade, tools)), measured.way_back, night=night)
     by = clock.decide_by
     yield (

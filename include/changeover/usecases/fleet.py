@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from changeover.domain.cap import Caps, Claim, cap_conflicts
 from changeover.domain.conflict import Conflict, Work, conflicts, environment_ci, works_of
+from changeover.domain.estate import Host
 from changeover.domain.finding import Finding, Severity
 from changeover.domain.freeze import Freezes
 from changeover.domain.plan import Plan
 from changeover.domain.window import AnyTime
 from changeover.ports import Cmdb
 from changeover.usecases.tools import Tools, Upgrade
+
+NO_CAPS = Caps()
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Fleet:
     works: tuple[Work, ...]
     conflicts: tuple[Conflict, ...]
     unplanned: tuple[str, ...]
+    at_work: tuple[Claim, ...] = ()
+    """Who holds a place now."""
 
     def as_json(self) -> dict[str, Any]:
         """Stable: keys are added, never changed, under one `schema_version`."""
@@ -53,6 +59,17 @@ class Fleet:
                 for each in self.conflicts
             ],
             "unplanned": list(self.unplanned),
+            "at_work": [
+                {
+                    "plan": claim.plan,
+                    "environment": claim.environment,
+                    "run": claim.run,
+                    "since": _instant(claim.since),
+                    "items": list(claim.cis),
+                    "people": list(claim.people),
+                }
+                for claim in self.at_work
+            ],
         }
 
 
@@ -63,6 +80,8 @@ def fleet(
     *,
     now: datetime,
     at_most: int | None = None,
+    caps: Caps = NO_CAPS,
+    at_work: Sequence[Claim] = (),
 ) -> Fleet:
     """`freezes`: client → its own. Without a CMDB only environments are compared, not hosts."""
     works: list[Work] = []
@@ -84,7 +103,8 @@ def fleet(
         ]
     clashing = conflicts(works, parents=parents, at_most=at_most)
     ordered = sorted(works, key=lambda work: (work.night.opens, work.name))
-    return Fleet(tuple(ordered), (*found, *clashing), tuple(unplanned))
+    over = cap_conflicts(works, caps)
+    return Fleet(tuple(ordered), (*found, *clashing, *over), tuple(unplanned), tuple(at_work))
 
 
 def clashes(upgrade: Upgrade, tools: Tools) -> tuple[Finding, ...]:
@@ -94,7 +114,8 @@ def clashes(upgrade: Upgrade, tools: Tools) -> tuple[Finding, ...]:
     readings = tools.shelf.plans([tools.settings.plans])
     others = [r.document for r in readings if r.document and r.document.dag_id != upgrade.plan.dag_id]
     plans = [upgrade.plan, *others]
-    found = fleet(plans, read_freezes(plans, tools), tools.cmdb, now=tools.clock())
+    caps = tools.fleet.caps() if tools.fleet else NO_CAPS
+    found = fleet(plans, read_freezes(plans, tools), tools.cmdb, now=tools.clock(), caps=caps)
     ours = {f"{upgrade.plan.dag_id} {lane.name}": lane.name for lane in upgrade.lanes}
     return tuple(
         Finding(
@@ -120,11 +141,12 @@ def _hosts(plan: Plan, cmdb: Cmdb | None) -> dict[str, tuple[str, ...]]:
     if cmdb is None:
         return {}
     recorded = {lane.name: cmdb.environment(plan.client, plan.application, lane.name) for lane in plan.lanes}
-    return {
-        name: tuple(f"host {host.address}:{host.port}" for host in environment.hosts)
-        for name, environment in recorded.items()
-        if environment
-    }
+    return {name: tuple(map(host_ci, environment.hosts)) for name, environment in recorded.items() if environment}
+
+
+def host_ci(host: Host) -> str:
+    """By its address: two clients' hosts of one name are two hosts, and one machine under two names is one."""
+    return f"host {host.address}:{host.port}"
 
 
 def _instant(at: datetime) -> str:

@@ -63,7 +63,7 @@ def tell_participants(upgrade: Upgrade, tools: Tools) -> Answer:
 
 def _deciding(upgrade: Upgrade) -> tuple[str, ...]:
     plan = upgrade.plan
-    approvals = [plan.approval, plan.support.accepted_by]
+    approvals = [plan.approved_by, plan.support.accepted_by]
     if plan.support.hypercare.decided_by:
         approvals.append(plan.support.hypercare.decided_by)
     for lane in upgrade.lanes:

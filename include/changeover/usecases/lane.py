@@ -31,6 +31,7 @@ from changeover.usecases.lane_facts import (
     tell_versions,
 )
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
+from changeover.usecases.start_gate import change_still_allows, give_place_back, may_begin
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -57,7 +58,7 @@ def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if reason := _not_our_turn(upgrade, tools, lane):
         return not_applicable(reason)
     mark(upgrade, tools, MarkKind.LANE_STARTED, lane.name, key=f"lane-{lane.name}")
-    return window_now(upgrade, tools, lane)
+    return _may_begin(upgrade, tools, lane)
 
 
 def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -86,8 +87,8 @@ def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Ask the window again, close traffic, take and prove the restore point, read the business data as it stands."""
-    again = window_now(upgrade, tools, lane)
+    """Ask everything again, close traffic, take and prove the restore point, read the business data as it stands."""
+    again = _may_begin(upgrade, tools, lane)
     if again.reply is not Reply.YES:
         return again
     taken = run_on_hosts(
@@ -120,10 +121,11 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Ask the window once more, write ahead, then the change itself."""
-    still = window_still(upgrade, tools, lane)
-    if still.reply is not Reply.YES:
-        return still
+    """Ask window and change once more, write ahead, then the change itself."""
+    for ask in (window_still, change_still_allows):
+        still = ask(upgrade, tools, lane)
+        if still.reply is not Reply.YES:
+            return still
     try_number = len(_back_outs(upgrade, tools, lane))
     for host in hosts_of(upgrade, tools, lane.name):
         mark(
@@ -328,6 +330,7 @@ def settle(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if fresh(MarkKind.LANE_STARTED, marks) is None:
         return not_applicable(f"{lane.name}: the lane did not start")
     result = settled(upgrade, tools, lane)
+    give_place_back(upgrade, tools, lane)
     tools.ledger.record_outcome(upgrade.run.key, lane.name, result, tools.clock())
     tell_versions(upgrade, tools, lane.name, proofs(upgrade, tools, lane).versions)
     tell_cmdb(
@@ -355,6 +358,15 @@ def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
     label = f"{upgrade.run.key}-{lane.name}"
     back_outs = len(_back_outs(upgrade, tools, lane))
     return f"{label}-{back_outs + 1}" if back_outs else label
+
+
+def _may_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    """The window, then the change in the CMDB, then the others at work. What is late is missed before it can wait."""
+    clock = window_now(upgrade, tools, lane)
+    if clock.reply is not Reply.YES:
+        return clock
+    begin = may_begin(upgrade, tools, lane)
+    return begin if begin.reply is not Reply.YES else yes(f"{clock.text}; {begin.text}")
 
 
 def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:

@@ -78,7 +78,8 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
     old = newest_gate(upgrade, tools, lane.name, "back_out_acceptance")
     readiness = newest_gate(upgrade, tools, lane.name, "readiness")
     backing_out = fresh(MarkKind.BACKING_OUT, marks)
-    issues = readiness.reasons() if readiness and not readiness.passed else ()
+    start = newest_gate(upgrade, tools, lane.name, "start")
+    issues = [reason for gate in (start, readiness) if gate and not gate.passed for reason in gate.reasons()]
     return EnvironmentProofs(
         hosts_planned=hosts,
         from_version=upgrade.plan.from_version,
@@ -112,8 +113,10 @@ def _version(marks: Sequence[Mark], host: str) -> str | None:
 def _why(marks: Sequence[Mark]) -> tuple[str, ...]:
     missed = fresh(MarkKind.WINDOW_MISSED, marks)
     rejected = fresh(MarkKind.REJECTED, marks)
+    waited = fresh(MarkKind.WAITING, marks)
     return (
         *((str(missed.data.get("reason")),) if missed else ()),
+        *((f"it waited from {waited.at:%H:%MZ} on: {waited.data.get('reason')}",) if missed and waited else ()),
         *((f"{rejected.data.get('gate')} rejected by {rejected.data.get('by')}",) if rejected else ()),
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from changeover.domain.change import MODELS, ChangeState
+from changeover.domain.change_control import not_pre_approved
 from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
 from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.ask import tally_of
+from changeover.usecases.change_gate import plan_change, risk_of
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
@@ -33,7 +36,7 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     sheet = run_sheet(
         upgrade.plan,
         upgrade.lanes,
-        durations(upgrade, tools),
+        {lane.name: durations(upgrade, tools, lane) for lane in upgrade.lanes},
         digest=upgrade.run.plan_digest,
         hosts={n: tuple(h.name for h in hs) for n, hs in tools.ledger.frozen_hosts(upgrade.run.key).items()},
         nights={} if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools),
@@ -50,8 +53,30 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     )
     if upgrade.mode is Mode.IMPLEMENT:
         mark_windows(upgrade, tools)
-    tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
+    plan_change(upgrade, tools)
+    if ChangeState.AUTHORIZE in MODELS[upgrade.plan.change.model]:
+        tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
     return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
+
+
+def pre_approved(upgrade: Upgrade, tools: Tools) -> Answer:
+    """The approval of a standard change: given once for all, for as long as it is valid and the risk is not high."""
+    control = upgrade.plan.change
+    level, _ = risk_of(upgrade, tools)
+    if (why := not_pre_approved(control, level, tools.clock().date())) or control.pre_approval is None:
+        return no(f"not pre-approved: {why}")
+    mark(
+        upgrade,
+        tools,
+        MarkKind.APPROVED,
+        key=f"pre-approved-{upgrade.run.plan_digest}",
+        gate="plan",
+        by=control.pre_approval.by,
+        reference=control.pre_approval.reference,
+        plan_digest=upgrade.run.plan_digest,
+        rule=True,
+    )
+    return yes(f"pre-approved by {control.pre_approval.by} as {control.pre_approval.reference}")
 
 
 def plan_approvals(upgrade: Upgrade, tools: Tools) -> tuple[Mark, ...]:
@@ -74,4 +99,5 @@ def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
         return no(f"the plan is not approved: {counted.told()}")
     tell_cmdb(upgrade, tools, "move_change", "scheduled", state="scheduled")
     tell_cmdb(upgrade, tools, "move_change", "implement", state="implement")
-    return yes(f"approved by {', '.join(counted.approved)} for plan {upgrade.run.plan_digest[:12]}")
+    by = ", ".join(counted.approved) or f"{last.data.get('by')} beforehand"
+    return yes(f"approved by {by} for plan {upgrade.run.plan_digest[:12]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.usecases.change_gate import change_refusal
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -24,6 +25,8 @@ def prepare(upgrade: Upgrade, tools: Tools) -> Answer:
     """One playbook over every lane's hosts; each host must report verified artefacts and a readable restore point."""
     if upgrade.mode is not Mode.IMPLEMENT:
         return not_applicable(f"mode {upgrade.mode} stages nothing")
+    if refusal := change_refusal(upgrade, tools, dates_count=False):
+        return no(refusal)
     plan = upgrade.plan
     hosts = tuple(host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name))
     label = f"{upgrade.run.key}-preparation"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
@@ -44,6 +44,8 @@ class Surroundings:
     role: Reading[RoleOffer]
     product: Product | None
     estate: dict[str, EstateEnvironment | str | None]
+    times: Mapping[str, str] = field(default_factory=dict)
+    """Environment → how long its steps take, with where that comes from; "" where nothing was measured."""
 
 
 def gather(
@@ -53,6 +55,7 @@ def gather(
     role: Reading[RoleOffer],
     cmdb: Cmdb | str,
     product: Product | None = None,
+    times: Mapping[str, str] | None = None,
 ) -> Surroundings:
     """Ask the CMDB for every environment. `cmdb` is the reason as text when there is none to ask."""
     estate: dict[str, EstateEnvironment | str | None] = {}
@@ -66,7 +69,7 @@ def gather(
             estate[environment.name] = str(exc)
     if product is None and release.document is not None:
         product = product_of(release.document)
-    return Surroundings(release, role, product, estate)
+    return Surroundings(release, role, product, estate, times or {})
 
 
 def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
@@ -212,8 +215,20 @@ def _planning(plan: Plan) -> Branch:
     return Branch(
         "6 Upgrade Implementation Planning",
         "run sheet with the measured times, bound to this plan's digest",
-        (Branch("approval", _asked(plan, plan.approval)),),
+        (Branch("change", _model(plan)), _approval(plan)),
     )
+
+
+def _model(plan: Plan) -> str:
+    emergency = plan.change.emergency
+    return f"{plan.change.model}{f': {emergency.reason}' if emergency else ''}"
+
+
+def _approval(plan: Plan) -> Branch:
+    pre = plan.change.pre_approval
+    if pre is None:
+        return Branch("approval", _asked(plan, plan.approved_by))
+    return Branch("approval", f"beforehand, as {pre.reference} by {pre.by}, until {pre.until}; refused at high risk")
 
 
 def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
@@ -259,6 +274,7 @@ def _lane(
                     Branch("stand down", "the change had not begun; what was closed is opened", (step("resume"),)),
                 ),
             ),
+            Branch("measured times", around.times.get(environment.name) or "none yet: the rehearsal measures them"),
             Branch("settle", "versions are read on every host, the outcome is recorded, the locks are released"),
         ),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from changeover.domain.approval import barred
+from changeover.domain.change import MODELS, ChangeModel, ChangeState
+from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
@@ -73,6 +75,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
         "release-applicable": "; ".join(inhibitors),
         "approvers-independent": _approvers(upgrade),
+        "change-pre-approved": pre_approval_lapsed(plan.change, today),
         "reason-given": "" if run.mode != Mode.BACK_OUT or run.reason else "a back-out needs a reason",
     }
 
@@ -82,7 +85,8 @@ def _approvers(upgrade: Upgrade) -> str:
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return ""
     plan, starter = upgrade.plan, upgrade.run.requested_by
-    asked = [("the plan's approval", "plan", plan.approval)]
+    standard = plan.change.model is ChangeModel.STANDARD
+    asked = [] if standard else [("the plan's approval", "plan", plan.approved_by)]
     asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in upgrade.lanes if lane.go_no_go]
     short = [
         what
@@ -112,7 +116,7 @@ def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, .
 
 
 def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
-    """A normal change in the CMDB; analyses and rehearsals are not changes to what the client uses."""
+    """A change of the plan's model in the CMDB; analyses and rehearsals change nothing of what the client uses."""
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return not_applicable(f"mode {upgrade.mode} opens no change")
     plan, run = upgrade.plan, upgrade.run
@@ -122,16 +126,28 @@ def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
         "open_change",
         "open_change",
         title=f"{plan.title} ({plan.client})",
-        description=f"{plan.trigger.reason} ({plan.trigger.reference}, {plan.statement_of_work.id})",
+        description=_description(upgrade),
         client=plan.client,
         application=plan.application,
         requested_by=run.requested_by or plan.requested_by,
         reference=run.change_reference,
         environments=[lane.name for lane in upgrade.lanes],
+        model=str(plan.change.model),
     )
-    tell_cmdb(upgrade, tools, "move_change", "assess", state="assess")
+    if ChangeState.ASSESS in MODELS[plan.change.model]:
+        tell_cmdb(upgrade, tools, "move_change", "assess", state="assess")
     mark(upgrade, tools, MarkKind.CHANGE_OPENED, key="change-opened")
     return yes(f"change opened for {plan.title}")
+
+
+def _description(upgrade: Upgrade) -> str:
+    plan, control = upgrade.plan, upgrade.plan.change
+    why = f"{plan.trigger.reason} ({plan.trigger.reference}, {plan.statement_of_work.id})"
+    if control.emergency:
+        return f"{why}. Emergency: {control.emergency.reason}"
+    if control.pre_approval:
+        return f"{why}. Pre-approved by {control.pre_approval.by} as {control.pre_approval.reference}"
+    return why
 
 
 def _check(key: str, reason: str) -> CheckResult:

@@ -133,9 +133,9 @@ def planning_gate(upgrade: Upgrade, tools: Tools) -> GateResult:
 
 def _too_short(upgrade: Upgrade, tools: Tools) -> Iterator[Finding]:
     """Lanes whose night ends before measured work and way back would, even from its very opening."""
-    measured = durations(upgrade, tools)
-    needs = time_needed(measured.steps(reversible(upgrade, tools)), measured.way_back)
     for name, night in planned_nights(upgrade, tools).items():
+        measured = durations(upgrade, tools, upgrade.plan.environment(name))
+        needs = time_needed(measured.steps(reversible(upgrade, tools)), measured.way_back)
         if night.length < needs:
             yield Finding(
                 "window-too-short",
@@ -158,7 +158,7 @@ def _decision(
     upgrade: Upgrade, tools: Tools, environment: Environment, ask: Callable[..., StartDecision], first: str
 ) -> StartDecision:
     """`first`: the step that is to begin; "" when no time of its own is asked for."""
-    measured = durations(upgrade, tools)
+    measured = durations(upgrade, tools, environment)
     steps = measured.steps(reversible(upgrade, tools))
     done = next((n for n, step in enumerate(steps) if step.name == first), len(steps))
     return ask(

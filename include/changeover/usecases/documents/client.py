@@ -151,5 +151,5 @@ def _times(subject: Subject) -> Table:
 
 def _signers(subject: Subject) -> tuple[str, ...]:
     people = {person.id: person for person in subject.plan.participants}
-    named = dict.fromkeys((*subject.plan.approval.by, subject.plan.requested_by))
+    named = dict.fromkeys((*subject.plan.approved_by.by, subject.plan.requested_by))
     return tuple(f"{people[who].name}, {subject.brand.role(people[who].role)}" for who in named)

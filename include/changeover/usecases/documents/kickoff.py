@@ -133,7 +133,7 @@ def decisions(subject: Subject) -> tuple[tuple[str, Approval, bool], ...]:
     """Question, who is asked, and whether the client is among them."""
     plan = subject.plan
     asked: list[tuple[str, Approval]] = [
-        ("The plan, before any of the client's environments is changed", plan.approval)
+        ("The plan, before any of the client's environments is changed", plan.approved_by)
     ]
     for lane in plan.lanes:
         asked += [(f"{lane.name}: whether the change begins", lane.go_no_go)] if lane.go_no_go else []

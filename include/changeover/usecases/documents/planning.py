@@ -130,7 +130,7 @@ RULES = (
 
 def _approval(subject: Subject) -> Facts:
     actual = subject.actuals.get("s06_planning.approve_plan")
-    approval = subject.plan.approval
+    approval = subject.plan.approved_by
     given = f"{actual.state} by {subject.person(actual.by)}, {moment(actual.at)}" if actual else "not yet given"
     return Facts(
         (

@@ -17,11 +17,12 @@ from changeover.domain.progress import Actual, progress
 from changeover.domain.record import Run
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.run_view import RunView
-from changeover.domain.runsheet import Durations, measured
+from changeover.domain.runsheet import Durations
 from changeover.domain.schedule import Schedule, lane_times, schedule, working
 from changeover.domain.window import duration_text
 from changeover.ports import Ledger
 from changeover.usecases.accept import SUITE_LIMIT
+from changeover.usecases.planning_facts import times_of
 from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT
 from changeover.usecases.run_view import view_run
 
@@ -86,8 +87,9 @@ def gather(given: Given, ledger: Ledger | None, *, run: Run | None = None, start
     tasks = tasks_of(plan, SUB_PROCESSES, given.words)
     order = [environment.name for environment in plan.environments]
     view = view_run(ledger, run, order=order) if ledger and run else None
-    found = _measured(plan, ledger, run)
-    lanes = [lane_times(lane, _complete(found, lane.implement_within)) for lane in plan.lanes]
+    found = times_of(ledger, plan, None, run=run) if ledger else Durations()
+    of_lanes = [(lane, times_of(ledger, plan, lane, run=run) if ledger else found) for lane in plan.lanes]
+    lanes = [lane_times(lane, _complete(times, lane.implement_within)) for lane, times in of_lanes]
     begins = start or (run.opened_at.date() if run else None)
     timed = frozenset(name for name in ("restore_point", "implement", "acceptance", "back_out") if getattr(found, name))
     return Subject(
@@ -112,18 +114,6 @@ def earliest_start(given: Given) -> date:
     order = given.plan.statement_of_work
     days = (given.plan.trigger.dated, order.signed_on, order.valid_from, given.release.released)
     return working(max(days))
-
-
-def _measured(plan: Plan, ledger: Ledger | None, run: Run | None) -> Durations:
-    """Of the run itself, else of the newest run of this plan that rehearsed its back-out."""
-    if ledger is None:
-        return Durations()
-    others = [other for other in ledger.runs(limit=LOOKED_AT) if other.dag_id == plan.dag_id]
-    for candidate in (*([run] if run else []), *others):
-        steps = ledger.steps(candidate.key, environment=plan.baseline.name)
-        if any(step.step == "back_out" for step in steps):
-            return measured(steps)
-    return Durations()
 
 
 def _complete(found: Durations, implement_within: timedelta) -> Durations:

@@ -22,7 +22,7 @@ def from_files(directory, name, pattern):
 def from_journal(name, since, pattern):
     """Of this unit since the watch began."""
     read = subprocess.Popen(
-        ["journalctl", "--no-pager", "--quiet", "--output", "cat", "--unit", name, "--since", f"@{since}"],
+        ["/usr/bin/journalctl", "--no-pager", "--quiet", "--output", "cat", "--unit", name, "--since", f"@{since}"],
         stdout=subprocess.PIPE,
     )
     count = sum(1 for line in read.stdout if pattern.search(line))

@@ -1,0 +1,156 @@
+"""What notices say: words for people, onstage only. No host, no command, no reason out of a tool's mouth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from changeover.domain.outcome import Outcome
+from changeover.domain.plan import Environment, Plan
+from changeover.domain.wall_clock import local_text
+from changeover.domain.window import AnyTime, Occurrence
+
+Text = tuple[str, str]
+"""Subject and text."""
+
+GATES = {
+    "plan": "the upgrade plan",
+    "go_no_go": "the start on {}",
+    "sign_off": "the result on {}",
+    "support": "the hand-over into support",
+}
+ENDS = {
+    Outcome.SUCCESSFUL: "is upgraded and accepted",
+    Outcome.SUCCESSFUL_WITH_ISSUES: "is upgraded and accepted, with issues that are being followed up",
+    Outcome.BACKED_OUT: "was put back to the old release; the old release was tested and works",
+    Outcome.BACK_OUT_FAILED: "could not be put back to the old release yet; our engineers are at work on it",
+    Outcome.REFUSED: "was not touched: the conditions for a start were not met",
+    Outcome.MISSED: "was not touched: its maintenance window could not be met",
+    Outcome.UNKNOWN: "is in a state that a person has to look at; our engineers are at work on it",
+}
+
+
+def kickoff(plan: Plan) -> Text:
+    people = "\n".join(f"- {person.name}, {person.role.replace('_', ' ')}" for person in plan.participants)
+    windows = "\n".join(f"- {lane.name}: {_window(lane)}" for lane in plan.lanes)
+    return (
+        f"Kickoff: {plan.title}",
+        (
+            f"{_what(plan)} begins. You take part in it.\n\nWhy: {plan.trigger.reason} ({plan.trigger.reference}).\n\n"
+            f"Environments and when they may be worked on:\n{windows}\n\nParticipants:\n{people}"
+        ),
+    )
+
+
+def reminder(plan: Plan, environment: str, night: Occurrence) -> Text:
+    return (
+        f"Reminder: {plan.title}, {environment} on {night.day}",
+        (
+            f"{_what(plan)} is planned for {environment}.\n\nMaintenance window: {_night(night)}.\n\n"
+            "If something speaks against it, tell your upgrade manager before the window opens."
+        ),
+    )
+
+
+def approval_wanted(plan: Plan, gate: str, environment: str, until: datetime, *, link: str = "") -> Text:
+    what = GATES.get(gate, gate).format(environment)
+    where = f"\n\nAnswer here: {link}" if link else "\n\nAnswer in Airflow under Required Actions."
+    return (
+        f"Your approval is wanted: {what}, {plan.title}",
+        f"{_what(plan)}: {what} waits for your answer until {_instant(until)}.{where}",
+    )
+
+
+def started(plan: Plan, environment: str, night: Occurrence | None, *, back: bool = False) -> Text:
+    closes = f" The maintenance window closes at {_local(night.closes, night.zone)}." if night else ""
+    going = (
+        f"Putting {environment} back to {plan.application} {plan.from_version}" if back else f"Work on {environment}"
+    )
+    return f"Started: {plan.title}, {environment}", f"{going} has begun.{closes}\n\nYou are told when it has ended."
+
+
+def ended(plan: Plan, environment: str, outcome: Outcome, *, wanted: bool) -> Text:
+    """`wanted`: whether this end is what the run was asked for."""
+    open_still = outcome in (Outcome.UNKNOWN, Outcome.BACK_OUT_FAILED)
+    head = "Finished" if wanted else "Attention" if open_still else "Not upgraded"
+    runs = plan.to_version if outcome.is_success else plan.from_version if outcome is Outcome.BACKED_OUT else ""
+    running = f" It runs {plan.application} {runs}." if runs else ""
+    return (
+        f"{head}: {plan.title}, {environment or 'the upgrade'}",
+        f"{environment or 'The upgrade'} {ENDS[outcome]}.{running}",
+    )
+
+
+def missed(plan: Plan, environments: Iterable[str], following: Occurrence | None) -> Text:
+    names = ", ".join(environments)
+    proposed = f"The next window is {_night(following)}." if following else "The plan offers no further window."
+    return (
+        f"Window missed: {plan.title}, {names}",
+        f"The upgrade of {names} could not begin in time, so it did not begin. Nothing was touched.\n\n{proposed}",
+    )
+
+
+def decide_by(plan: Plan, environment: str, by: datetime, zone: str, *, passed: bool) -> Text:
+    at = _local(by, zone)
+    if passed:
+        return (
+            f"Decide-by has passed: {plan.title}, {environment}",
+            (
+                f"{at} has passed: going back to {plan.application} {plan.from_version} on {environment} "
+                "no longer ends inside the maintenance window."
+            ),
+        )
+    return (
+        f"Decide by {by:%H:%MZ}: {plan.title}, {environment}",
+        (
+            f"Until {at} it can be decided to go back to {plan.application} {plan.from_version} on {environment} "
+            "inside the maintenance window. After that it is too late for it."
+        ),
+    )
+
+
+def survey_due(plan: Plan, link: str, until: datetime) -> Text:
+    return (
+        f"How was it? {plan.title}",
+        (
+            f"{_what(plan)} is closed. Three questions, one minute:\n\n{link}\n\n"
+            f"The link can be answered once, until {until:%Y-%m-%d}."
+        ),
+    )
+
+
+def hypercare_extended(plan: Plan, until: datetime | None, why: str) -> Text:
+    new_end = f" until {_instant(until)}" if until else ""
+    because = f"\n\nWhy: {why}" if why else ""
+    return (
+        f"Watched for longer: {plan.title}",
+        f"The watch after the upgrade to {plan.application} {plan.to_version} is extended{new_end}.{because}",
+    )
+
+
+def backstage(run_key: str) -> str:
+    """For the provider's own people: where the whole record is."""
+    return f"Record: {run_key}. What is true now: ./changeover status {run_key}"
+
+
+def _what(plan: Plan) -> str:
+    return f"The upgrade of {plan.application} from {plan.from_version} to {plan.to_version} for {plan.client}"
+
+
+def _window(lane: Environment) -> str:
+    if isinstance(lane.window, AnyTime):
+        return "at any time, as agreed"
+    opening = f"{lane.window.start:%H:%M} {lane.window.zone}"
+    return f"on the agreed nights from {opening}" if lane.window.kind == "recurring" else f"{lane.window.on} {opening}"
+
+
+def _night(night: Occurrence) -> str:
+    return f"{_local(night.opens, night.zone)} to {_local(night.closes, night.zone)}"
+
+
+def _local(instant: datetime, zone: str) -> str:
+    return f"{local_text(instant, zone)} {zone} ({_instant(instant)})"
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%MZ}"
