@@ -91,6 +91,18 @@ class MarkKind(StrEnum):
     INCIDENT_SEEN = "incident_seen"
     SURVEY_ASKED = "survey_asked"
     SURVEY_ANSWERED = "survey_answered"
+    WAITING_FOR_WINDOW = "waiting_for_window"
+    HELD = "held"
+    """Nothing further begins until it is resumed: who, why; by the night policy also for which case."""
+    RESUMED = "resumed"
+    ABORTED = "aborted"
+    NIGHT_ACTED = "night_acted"
+    """Nobody answered, and the plan's night policy said what happens: case, action, why."""
+    DECIDE_BY_NEAR = "decide_by_near"
+    DECIDE_BY_PASSED = "decide_by_passed"
+    AIRFLOW_PAUSED = "airflow_paused"
+    """Seen paused in Airflow: no further task of the run is scheduled."""
+    AIRFLOW_UNPAUSED = "airflow_unpaused"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,28 @@ def settle_answer(answer: Answer) -> dict[str, Any]:
     return {"text": answer.text, **answer.data}
 
 
+class Staged(BaseOperator):
+    """A task that may have to wait: for a window, or for people who hold the run. It waits without a worker."""
+
+    def settle(self, context: Any, run_key: str, answer: Answer) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
+        from changeover.orchestration.triggers import SteeringTrigger
+
+        if answer.reply is not Reply.WAIT:
+            return settle_answer(answer)
+        log.info("%s", answer.text)
+        trigger = SteeringTrigger(run_key, self.place, seen=answer.data["seen"], until=answer.data["until"])
+        self.defer(trigger=trigger, method_name="again")
+
+    @property
+    def place(self) -> str:
+        """The environment whose steering ends the wait."""
+        return ""
+
+    def again(self, context: Any, event: Any = None) -> Any:
+        log.info("asked again: %s", event)
+        return self.execute(context)
+
+
 class OpenRunOperator(BaseOperator):
     """First task: opens the run in the ledger and checks the request and the entry conditions."""
 
@@ -52,7 +74,7 @@ class OpenRunOperator(BaseOperator):
         return settle_answer(check_entry(upgrade, tools, faults))
 
 
-class StageOperator(BaseOperator):
+class StageOperator(Staged):
     """One stage: of the whole upgrade, or of one environment's lane."""
 
     ui_color = "#f3f4f6"
@@ -69,15 +91,16 @@ class StageOperator(BaseOperator):
         self.pinned, self.stage, self.environment = pinned, stage, environment
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from changeover.orchestration.stages import lane_stage, plan_stage
+        from changeover.orchestration.stages import done
 
         upgrade, tools = run_context.running(self.pinned, context)
-        if self.environment is None:
-            answer = plan_stage(self.stage)(upgrade, tools)
-        else:
-            answer = lane_stage(self.stage)(upgrade, tools, self.environment)
+        answer = done(self.stage, upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
-        return settle_answer(answer)
+        return self.settle(context, upgrade.run.key, answer)
+
+    @property
+    def place(self) -> str:
+        return self.environment.name if self.environment else ""
 
 
 class GateApprovalOperator(ApprovalOperator):
@@ -122,7 +145,10 @@ class GateApprovalOperator(ApprovalOperator):
         if "error" in event:
             if event.get("error_type") != "timeout":
                 self.process_trigger_event_error(event)
-            return settle_answer(no_answer(upgrade, tools, **where))
+            silent = settle_answer(no_answer(upgrade, tools, **where))
+            if "seconds" in silent:
+                self._put_again(context, timedelta(seconds=silent["seconds"]))
+            return silent
         answer = record_answer(
             upgrade,
             tools,

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 
 def sweep_now(context: Any) -> str:
-    """Raise for every disagreement at once, and for what could not be asked."""
+    """Note what the clock says of open runs; raise for every disagreement, and for what could not be asked."""
     from airflow.sdk.exceptions import AirflowFailException
 
     from changeover import wiring
     from changeover.orchestration.run_context import ConnectionVault
     from changeover.orchestration.workflow import TaskWorkflow
     from changeover.usecases.disagreements import sweep
+    from changeover.usecases.watch_runs import watch_runs
 
-    settings = wiring.load_settings()
-    found = sweep(
-        ledger=wiring.ledger(settings),
-        workflow=TaskWorkflow(context["ti"]),
-        holds=wiring.holds(),
-        vault=ConnectionVault(),
-        now=wiring.now(),
-    )
+    settings, vault, workflow = wiring.load_settings(), ConnectionVault(), TaskWorkflow(context["ti"])
+    tools = wiring.tools(vault=vault, tell=log.info, settings=settings)
+    noted, blind = watch_runs(tools, workflow, lambda run: wiring.pinned_upgrade(settings, run))
+    for text in noted:
+        log.warning("noted: %s", text)
+    found = sweep(ledger=tools.ledger, workflow=workflow, holds=wiring.holds(), vault=vault, now=wiring.now())
+    found = replace(found, broken=(*blind, *found.broken))
     for one in found.disagreements:
         log.error("%s", one)
     for text in found.broken:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
+from changeover.domain.night import Action, Case
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
@@ -31,6 +32,7 @@ from changeover.usecases.lane_facts import (
     tell_versions,
 )
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
+from changeover.usecases.steer import ask_policy, clock_ended_hold, failure, held_verdict, hold_by_policy, skipped
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -43,6 +45,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
+from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock
 from changeover.usecases.window_gate import window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
@@ -65,9 +68,12 @@ def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         return not_applicable("a back-out does not wait for readiness")
     gate = readiness_gate(upgrade, tools, lane)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return (
-        yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts") if gate.passed else no(*gate.reasons())
-    )
+    if gate.passed:
+        return yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts")
+    ruling = ask_policy(upgrade, tools, Case.READINESS_REFUSED, lane)
+    if ruling.action is Action.HOLD and not clock_ended_hold(upgrade, tools, lane.name):
+        return hold_by_policy(upgrade, tools, ruling, lane, f"not ready: {'; '.join(gate.reasons())}")
+    return no(*gate.reasons())
 
 
 def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -100,6 +106,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             upgrade.plan.from_version,
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
+            watch=clock_watch(upgrade, tools, lane),
         ),
     )
     if not taken.successful:
@@ -134,6 +141,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             host=host.name,
             key=f"implementing-{lane.name}-{host.name}-{try_number}",
         )
+    limit = change_limit(upgrade, tools, lane)
     done = run_on_hosts(
         upgrade,
         tools,
@@ -144,11 +152,13 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             upgrade.plan.to_version,
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
-            limit=lane.implement_within,
+            limit=limit,
+            watch=clock_watch(upgrade, tools, lane),
         ),
     )
     if not done.successful:
-        return no("the upgrade failed", *done.reasons)
+        ended = ended_by_clock(upgrade, tools, lane)
+        return no("the upgrade failed", *done.reasons, *((ended,) if ended else ()))
     mark(
         upgrade,
         tools,
@@ -187,6 +197,8 @@ def sign_off(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 def verdict(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """The one decision of a lane; waits for work in progress first, since nothing may run beside it."""
     _wait_for_work(upgrade, tools, lane)
+    if waits := held_verdict(upgrade, tools, lane, failure(upgrade, tools, lane)):
+        return waits
     decision, why = decide(lane_facts(upgrade, tools, lane, work_in_progress=False))
     if decision is Decision.NOT_STARTED:
         return not_applicable(why)
@@ -364,7 +376,11 @@ def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
         return ""
     if not any(m.kind is MarkKind.RESTORE_POINT_PROVEN for m in lane_marks(upgrade, tools, lane.name)):
         return "the preparations are not proven"
-    before = not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
+    before = [
+        name
+        for name in not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
+        if not skipped(upgrade, tools, name, kind=lane.kind)
+    ]
     return f"{before[0]} did not end upgraded" if before else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -102,11 +103,15 @@ class Reply(StrEnum):
     YES = "yes"
     NO = "no"
     NOT_APPLICABLE = "not_applicable"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a stage says. "No" is an answer; a broken tool raises instead."""
+    """What a stage says. "No" is an answer; a broken tool raises instead.
+
+    With "wait", data has `until` (ISO) and `seen`: the stage is asked again then, or once the steering is another.
+    """
 
     reply: Reply
     text: str
@@ -123,6 +128,10 @@ def no(*reasons: str) -> Answer:
 
 def not_applicable(text: str) -> Answer:
     return Answer(Reply.NOT_APPLICABLE, text)
+
+
+def wait(text: str, *, until: datetime, seen: str) -> Answer:
+    return Answer(Reply.WAIT, text, {"until": until.isoformat(), "seen": seen})
 
 
 def mark(
