@@ -125,6 +125,8 @@ class World:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     breaks: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(environment, playbook) → hosts it fails on."""
+    lost: set[tuple[str, str]] = field(default_factory=set)
+    """(environment, playbook) whose execution leaves no result."""
     unwell: set[str] = field(default_factory=set)
     """Environments whose application suite says no on the new release."""
     unreachable: set[str] = field(default_factory=set)
@@ -211,7 +213,17 @@ class World:
     ) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.played.append((spec.environment, spec.playbook, names))
-        self.now += self.took.get(spec.playbook, timedelta(seconds=1))
+        needs = self.took.get(spec.playbook, timedelta(seconds=1))
+        ended = spec.playbook == "implement.yml" and needs > spec.timeout
+        self.now += spec.timeout if ended else needs
+        stop()
+        if ended:
+            results = tuple(HostResult(host, HostState.FAILED) for host in names)
+            reason = f"timed out: {spec.timeout}"
+            return ExecutionResult(StepStatus.FAILED, results, (reason,), "token", self.now, self.now, "")
+        if (spec.environment, spec.playbook) in self.lost:
+            results = tuple(HostResult(host, HostState.NOT_ATTEMPTED) for host in names)
+            return ExecutionResult(StepStatus.UNKNOWN, results, ("it was lost",), "token", self.now, None, "")
         bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
         for host in names:
             if host not in bad:

@@ -203,8 +203,10 @@ def _hosts(world: World) -> Any:
         ({"approval": {"by": ["owner", "owner"]}}, "approval.by: 'owner' is named twice"),
         (
             {"night": {"plan_approval": "proceed"}},
-            "night.plan_approval: proceed is not possible: silence never approves a plan; "
-            "possible: hold, skip_environment",
+            (
+                "night.plan_approval: proceed is not possible: silence never approves a plan; "
+                "possible: hold, skip_environment"
+            ),
         ),
     ],
 )

@@ -129,18 +129,9 @@ def _at_work(upgrade: Upgrade, tools: Tools, stage: str, lane: Environment | Non
     environment = (lane or upgrade.plan.baseline).name
     if lane is not None and stage == "implement" and change_began(upgrade, tools, lane):
         return True
-    names = {stage, _STEP_OF.get(stage, stage)}
+    name = "implement" if stage == "implement_again" else stage
     steps = tools.ledger.steps(upgrade.run.key, environment=environment)
-    return any(step.step in names and step.status is StepStatus.RUNNING for step in steps)
-
-
-_STEP_OF = {
-    "accept_new": "acceptance",
-    "accept_old": "back_out_acceptance",
-    "accept_again": "acceptance",
-    "implement_again": "implement",
-}
-"""Stage of the baseline → the step it runs on hosts."""
+    return any(step.step == name and step.directory and step.status is StepStatus.RUNNING for step in steps)
 
 
 def _wait_out(upgrade: Upgrade, tools: Tools, lane: Environment | None, hold: Hold) -> Answer | None:

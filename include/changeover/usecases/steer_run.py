@@ -46,7 +46,9 @@ def run_facts(ledger: Ledger, run: Run) -> RunFacts:
             for name in run.environments
         },
         at_work=tuple(
-            f"{step.step} of {step.environment}" for step in ledger.steps(run.key) if step.status is StepStatus.RUNNING
+            f"{step.step} of {step.environment}"
+            for step in ledger.steps(run.key)
+            if step.status is StepStatus.RUNNING and step.directory  # without one nothing runs on hosts
         ),
         held=bool(holds(marks)),
         aborted=steering(marks).abort is not None,
