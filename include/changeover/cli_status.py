@@ -105,6 +105,8 @@ def print_view(view: RunView) -> None:
     console.print(f"run {run.key}", highlight=False)
     console.print(f"plan sha256 {run.plan_digest[:16]}, opened {run.opened_at:%Y-%m-%d %H:%M:%SZ}", highlight=False)
     console.print(_outcome_line(view))
+    for text in view.standing:
+        console.print(text, style="yellow", highlight=False, markup=False)
     for part in (view.whole, *view.environments):
         if part.steps or part.gates or part.outcome:
             console.print()

@@ -9,6 +9,7 @@ from typing import Any
 from changeover.domain.gate import GateResult
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Mark, Run, StepRecord
+from changeover.domain.standing import standing
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class RunView:
         return tuple(sorted(marks, key=lambda mark: mark.at))
 
     @property
+    def standing(self) -> tuple[str, ...]:
+        """What stands in the way of a run that is open."""
+        return () if self.outcome else standing(self.all_marks)
+
+    @property
     def all_gates(self) -> tuple[tuple[datetime, GateResult], ...]:
         gates = (
             *self.whole.gates,
@@ -76,6 +82,7 @@ class RunView:
             "outcome": str(self.outcome.outcome) if self.outcome else None,
             "reasons": list(self.outcome.reasons) if self.outcome else [],
             "last_event_at": utc(self.last_event),
+            "standing": list(self.standing),
             "whole_run": self.whole.as_json(),
             "environments": [view.as_json() for view in self.environments],
         }

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from changeover.domain.record import Run
+    from changeover.usecases.tools import Tools, Upgrade
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +24,15 @@ def sweep_now(context: Any) -> str:
     from changeover.usecases.watch_runs import watch_runs
 
     settings, vault, workflow = wiring.load_settings(), ConnectionVault(), TaskWorkflow(context["ti"])
-    tools = wiring.tools(vault=vault, tell=log.info, settings=settings)
-    noted, blind = watch_runs(tools, workflow, lambda run: wiring.pinned_upgrade(settings, run))
+    ledger, now = wiring.ledger(settings), wiring.now()
+
+    def opened(run: Run) -> tuple[Upgrade, Tools]:
+        return wiring.pinned_upgrade(settings, run), wiring.tools(vault=vault, tell=log.info, settings=settings)
+
+    noted, blind = watch_runs(ledger, workflow, opened, now=now)
     for text in noted:
         log.warning("noted: %s", text)
-    found = sweep(ledger=tools.ledger, workflow=workflow, holds=wiring.holds(), vault=vault, now=wiring.now())
+    found = sweep(ledger=ledger, workflow=workflow, holds=wiring.holds(), vault=vault, now=now)
     found = replace(found, broken=(*blind, *found.broken))
     for one in found.disagreements:
         log.error("%s", one)
