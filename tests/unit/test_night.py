@@ -112,7 +112,7 @@ def test_a_hold_after_the_change_lasts_until_decide_by_and_then_that_moments_cho
 
 
 def test_a_plan_may_hold_beyond_every_moment_but_not_for_ever() -> None:
-    holds = {"implement_failed": "hold", "decide_by_passed": "hold", "window_end_passed": "hold"}
+    holds: dict[str, Any] = {"implement_failed": "hold", "decide_by_passed": "hold", "window_end_passed": "hold"}
     for hours in (2, 4, 6, 24):
         assert action(Case.IMPLEMENT_FAILED, at(hours), **holds) is Action.HOLD
     assert action(Case.IMPLEMENT_FAILED, OPENS + LONGEST_HOLD, **holds) is Action.BACK_OUT

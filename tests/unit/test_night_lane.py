@@ -269,7 +269,7 @@ def test_an_environment_that_was_skipped_holds_up_only_those_of_another_kind(wor
 # ---- gates
 
 
-ASKED = {"go_no_go": {"by": ["owner"], "wait": "30m"}, "sign_off": {"by": ["owner"], "wait": "30m"}}
+ASKED: dict[str, Any] = {"go_no_go": {"by": ["owner"], "wait": "30m"}, "sign_off": {"by": ["owner"], "wait": "30m"}}
 
 
 def ask(lane: Lane, gate: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def sweep_now(context: Any) -> str:
     settings, vault, workflow = wiring.load_settings(), ConnectionVault(), TaskWorkflow(context["ti"])
     ledger, now = wiring.ledger(settings), wiring.now()
 
+    tools = cache(lambda: wiring.tools(vault=vault, tell=log.info, settings=settings))
+
     def opened(run: Run) -> tuple[Upgrade, Tools]:
-        return wiring.pinned_upgrade(settings, run), wiring.tools(vault=vault, tell=log.info, settings=settings)
+        return wiring.pinned_upgrade(settings, run), tools()
 
     noted, blind = watch_runs(ledger, workflow, opened, now=now)
     for text in noted:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.night import Case
+from changeover.domain.night_clock import NightFacts, rule
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.incidents import open_incidents
+from changeover.usecases.lane_clock import choices
 from changeover.usecases.lane_facts import not_upgraded
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.steer import write_ruling
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -75,6 +79,10 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
         tuple(host.host for host in seen.hosts if host.report),
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
+    if not gate.passed:
+        case = Case.HYPERCARE_FAILED
+        ruling = rule(choices(upgrade), case, NightFacts(tools.clock()), at=tools.clock())
+        write_ruling(upgrade, tools, ruling, case)
     mark(
         upgrade,
         tools,
