@@ -137,7 +137,10 @@ def test_a_held_run_keeps_its_place_and_a_paused_one_is_told(running: TestAirflo
 
 
 def test_a_window_opens_and_the_night_goes_by_its_policy(running: TestAirflow, place: Path) -> None:
-    """Opened in two minutes, started by itself; after the plan's approval nobody answers until the morning."""
+    """Opened in two minutes, started by itself; after the plan's approval nobody answers until the morning.
+
+    Support is asked again until somebody is awake.
+    """
     state = lab.reset("roundup", root=place)
     introduce_site.import_estate(running.settings, state.estate_path, reset=True)
     opens = (datetime.now(UTC) + timedelta(minutes=2)).replace(second=0, microsecond=0)
@@ -147,14 +150,20 @@ def test_a_window_opens_and_the_night_goes_by_its_policy(running: TestAirflow, p
     )
     head, _, tail = TEXT.rpartition(ANY_TIME)
     text = f"{head}{window}{GATES}{tail}".replace("upgrade: roundup-2.6\n", "upgrade: alone\n")
-    put(running.settings.plans / "lindgren/alone.yaml", f"{text}{NIGHT}")
+    day, _, night = text.rpartition("1h")
+    put(running.settings.plans / "lindgren/alone.yaml", f"{day}4s{night}{NIGHT}")
     with running.client() as client:
         client.wait_for_dag(BY_ITSELF, timeout=60)
         until(lambda: bool(client.runs(BY_ITSELF)), within=180, what=f"it did not start\n{running.logs()}")
         (run,) = client.runs(BY_ITSELF)
-        ended = client.wait(
-            run, timeout=600, on_poll=answering(running, run, "approve_plan", "support_accepts"), interval=1.0
-        )
+        approve, morning = answering(running, run, "approve_plan"), answering(running, run, "support_accepts")
+
+        def look(now: DagRun) -> None:
+            approve(now)
+            if any(mark.data["case"] == "support" for mark in marks(running, run, MarkKind.NIGHT_ACTED)):
+                morning(now)
+
+        ended = client.wait(run, timeout=600, on_poll=look, interval=1.0)
     assert run.run_id == f"scheduled__{opens.isoformat()}"
     assert run.started_at is not None
     assert timedelta(0) <= run.started_at - opens < timedelta(seconds=15)
@@ -164,6 +173,10 @@ def test_a_window_opens_and_the_night_goes_by_its_policy(running: TestAirflow, p
         ("training", "production", ""), Outcome.SUCCESSFUL
     )
     acted = [(m.environment, m.data["case"], m.data["action"]) for m in marks(running, run, MarkKind.NIGHT_ACTED)]
-    assert acted == [("production", "go_no_go", "proceed"), ("production", "sign_off", "proceed")]
+    assert acted == [
+        ("production", "go_no_go", "proceed"),
+        ("production", "sign_off", "proceed"),
+        ("", "support", "hold"),
+    ]
     signed = [mark for mark in marks(running, run, MarkKind.SIGNED_OFF) if mark.environment == "production"]
     assert [str(mark.data["by"]) for mark in signed] == ["rule: no answer in time, and the plan goes on without"]

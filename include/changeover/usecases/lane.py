@@ -157,7 +157,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         ),
     )
     if not done.successful:
-        ended = ended_by_clock(upgrade, tools, lane)
+        ended = ended_by_clock(upgrade, tools, lane, done)
         return no("the upgrade failed", *done.reasons, *((ended,) if ended else ()))
     mark(
         upgrade,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from changeover.domain.execution import Ending, ExecutionResult
 from changeover.domain.night import Action, Case
 from changeover.domain.night_clock import Ruling, moments_due
 from changeover.domain.no_return import NoReturn
@@ -61,10 +62,10 @@ def change_limit(upgrade: Upgrade, tools: Tools, lane: Environment) -> timedelta
     return max(SHORTEST, min(lane.implement_within, ends_by - tools.clock()))
 
 
-def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
+def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: ExecutionResult) -> str:
     """Why the change was ended although it had time by its plan; "" when it was not. It is kept on record."""
     ends_by, now = change_ends_by(upgrade, tools, lane), tools.clock()
-    if ends_by is None or now < ends_by:
+    if ends_by is None or now < ends_by or not any(reason.startswith(Ending.TIMED_OUT) for reason in done.reasons):
         return ""
     clock = clock_of(upgrade, tools, lane)
     case = Case.DECIDE_BY_PASSED if clock and ends_by <= clock.decide_by else Case.WINDOW_END_PASSED

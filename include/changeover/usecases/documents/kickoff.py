@@ -129,7 +129,7 @@ def _participants(subject: Subject, *, internal: bool) -> Table:
 
 SILENCE = {
     Action.HOLD: "asked again",
-    Action.BACK_OUT: "a no: backed out",
+    Action.BACK_OUT: "a no",
     Action.SKIP_ENVIRONMENT: "a no",
     Action.PROCEED: "no hindrance",
 }
