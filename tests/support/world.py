@@ -134,6 +134,7 @@ class World:
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
+    ended: dict[Path, ExecutionResult] = field(default_factory=dict)
     held: dict[str, HostHold] = field(default_factory=dict)
     """What hosts say of lock, marker and processes; one that is not named is free."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
@@ -211,6 +212,12 @@ class World:
         on_event: Callable[[str], None],
         stop: Callable[[], bool],
     ) -> ExecutionResult:
+        """Never the same directory twice, as the port says."""
+        if spec.directory not in self.ended:
+            self.ended[spec.directory] = self._play(spec, stop)
+        return self.ended[spec.directory]
+
+    def _play(self, spec: ExecutionSpec, stop: Callable[[], bool]) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.played.append((spec.environment, spec.playbook, names))
         needs = self.took.get(spec.playbook, timedelta(seconds=1))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from changeover.domain.night_clock import LONGEST_HOLD, NightFacts, choices_of, 
 from changeover.domain.plan import cross_faults
 from changeover.domain.plan_check import not_covered, plan_notes
 from changeover.domain.record import MarkKind
+from changeover.settings import PROJECT
 from tests.support.world import plan
 
 OPENS = datetime(2026, 8, 14, 22, tzinfo=UTC)
@@ -54,6 +56,13 @@ def test_every_case_can_be_held_and_has_a_meaning_of_silence() -> None:
 def test_an_illegal_choice_is_refused_with_its_reason(case: Case, illegal: Action) -> None:
     (fault,) = cross_faults(plan().model_dump() | {"night": {str(case): str(illegal)}})
     assert fault.startswith(f"night.{case}: {illegal} is not possible: {ILLEGAL[case][illegal]}; possible: hold")
+
+
+def test_the_policy_that_the_docs_show_is_complete_and_legal() -> None:
+    page = (PROJECT / "docs/windows.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(page[page.index("night:\n  plan_approval") :].partition("```")[0])["night"]
+    assert cross_faults(plan().model_dump() | {"night": shown}) == ()
+    assert uncovered(Night.model_validate(shown), {"training": (True, True)}) == ()
 
 
 def test_every_fault_of_a_night_is_told_at_once() -> None:

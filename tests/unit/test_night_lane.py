@@ -122,6 +122,17 @@ def test_a_change_that_still_runs_at_decide_by_is_ended_and_backed_out_inside_th
     assert world.versions["train1"] == OLD
 
 
+def test_a_change_that_was_announced_and_never_started_is_not_started_after_decide_by(world: World) -> None:
+    """Its task died between the mark and the start, and the retry came hours later."""
+    lane = Lane(world)
+    assert lane.until("restore_point").reply is Reply.YES
+    world.ledger.mark(Mark(lane.upgrade.run.key, MarkKind.IMPLEMENTING, world.now, "training", "train1"))
+    world.now = DECIDE_BY
+    assert "is not started any more" in lane.stage("implement").text
+    assert "implement.yml" not in world.playbooks("training")
+    assert lane.end() is Outcome.BACKED_OUT
+
+
 def test_a_plan_may_finish_what_still_runs_at_decide_by(world: World) -> None:
     lane = Lane(world, {"decide_by_passed": "proceed", "window_end_passed": "proceed"}, implement_within="4h")
     assert lane.until("restore_point").reply is Reply.YES

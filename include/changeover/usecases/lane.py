@@ -45,7 +45,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
-from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock
+from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock, too_late_to_begin
 from changeover.usecases.window_gate import window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
@@ -131,6 +131,8 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     still = window_still(upgrade, tools, lane)
     if still.reply is not Reply.YES:
         return still
+    if late := too_late_to_begin(upgrade, tools, lane):
+        return no(late)
     try_number = len(_back_outs(upgrade, tools, lane))
     for host in hosts_of(upgrade, tools, lane.name):
         mark(

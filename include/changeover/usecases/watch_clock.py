@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from changeover.domain.execution import Ending, ExecutionResult
+from changeover.domain.generation import changing_generation
 from changeover.domain.night import Action, Case
 from changeover.domain.night_clock import Ruling, moments_due
 from changeover.domain.no_return import NoReturn
@@ -60,6 +61,19 @@ def change_limit(upgrade: Upgrade, tools: Tools, lane: Environment) -> timedelta
     if ends_by is None:
         return lane.implement_within
     return max(SHORTEST, min(lane.implement_within, ends_by - tools.clock()))
+
+
+def too_late_to_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
+    """Why a change that was announced and never started is not started any more; "" when it may, or runs already."""
+    back_outs = tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)
+    generation = changing_generation(back_outs=len(back_outs))
+    steps = tools.ledger.steps(upgrade.run.key, environment=lane.name)
+    if any(step.step == "implement" and step.generation == generation for step in steps):
+        return ""
+    ends_by = change_ends_by(upgrade, tools, lane)
+    if ends_by is None or tools.clock() < ends_by:
+        return ""
+    return f"the change would have to be backed out from {ends_by:%Y-%m-%d %H:%MZ} on, so it is not started any more"
 
 
 def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: ExecutionResult) -> str:
