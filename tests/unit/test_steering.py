@@ -32,7 +32,7 @@ from changeover.errors import ChangeoverError
 from changeover.orchestration.triggers import SteeringTrigger
 from changeover.settings import PROJECT, load
 from changeover.usecases.disagreements import sweep
-from changeover.usecases.steer_run import run_facts
+from changeover.usecases.steer_run import abort, run_facts
 from changeover.usecases.tools import Tools, Upgrade
 from changeover.usecases.watch_runs import watch_runs
 from tests.support.records import a_run, later
@@ -144,6 +144,23 @@ def test_a_gate_that_only_looks_at_results_stands_in_nobodys_way() -> None:
     assert run_facts(ledger, run).at_work == ()
     ledger.begin_step(StepRecord("run", "training", "restore_point", 1, later(), directory="/x"))
     assert run_facts(ledger, run).at_work == ("restore_point of training",)
+
+
+class Crossed(MemoryLedger):
+    """A task that begins the change between an abort's look and its mark."""
+
+    def mark(self, mark: Mark) -> None:
+        if mark.kind is MarkKind.ABORTED:
+            super().mark(Mark(mark.run, MarkKind.IMPLEMENTING, mark.at, "production", "prod1"))
+        super().mark(mark)
+
+
+def test_an_abort_tells_of_a_change_that_began_at_the_same_moment() -> None:
+    ledger, run = Crossed(), a_run("run", environments=("training", "production"))
+    ledger.open_run(run)
+    done = abort(ledger, run, by="ops", reason="why", at=later(), back_out=False)
+    assert done.refused == ()
+    assert done.then[0] == "production: its change began at the same moment; it ends, and is backed out"
 
 
 # ---- what people are told

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from changeover.domain.record import Mark, MarkKind
-from changeover.domain.steering import holds, paused_since, steering
-
-_OVER = frozenset({MarkKind.COMMITTING, MarkKind.BACKING_OUT, MarkKind.STOOD_DOWN, MarkKind.WINDOW_MISSED})
+from changeover.domain.steering import DECIDED, holds, paused_since, steering
 
 
 def standing(marks: Sequence[Mark]) -> tuple[str, ...]:
@@ -33,7 +31,7 @@ def _of_environment(name: str, marks: Sequence[Mark]) -> Iterator[str]:
     if marks[-1].kind is MarkKind.WAITING_FOR_WINDOW:
         yield f"{name}: waits; {marks[-1].data.get('reason')}"
     kinds = {mark.kind for mark in marks}
-    if by := _decide_by(marks) if MarkKind.LANE_STARTED in kinds and not kinds & _OVER else None:
+    if by := _decide_by(marks) if MarkKind.LANE_STARTED in kinds and not kinds & DECIDED else None:
         passed = " (passed)" if MarkKind.DECIDE_BY_PASSED in kinds else ""
         yield f"{name}: decide by {by:%Y-%m-%d %H:%M:%SZ}{passed}"
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from changeover.domain.record import Mark, MarkKind
 
 RULE = "rule: night policy"
+DECIDED = frozenset({MarkKind.COMMITTING, MarkKind.BACKING_OUT, MarkKind.STOOD_DOWN, MarkKind.WINDOW_MISSED})
+"""With one of these marks an environment's way is decided: "decide by" is of no weight any more."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from changeover.domain.night_clock import Ruling, moments_due
 from changeover.domain.no_return import NoReturn
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.steering import DECIDED
 from changeover.domain.wall_clock import local_text
 from changeover.usecases.lane_clock import change_ends_by, clock_of
 from changeover.usecases.lane_facts import lane_marks
@@ -21,7 +22,6 @@ from changeover.usecases.tools import Tools, Upgrade, mark
 SHORTEST = timedelta(seconds=1)
 NEAR = timedelta(minutes=15)
 """How long before "decide by" people are told, where the plan does not say."""
-_OVER = frozenset({MarkKind.COMMITTING, MarkKind.BACKING_OUT, MarkKind.STOOD_DOWN, MarkKind.WINDOW_MISSED})
 
 
 def clock_watch(upgrade: Upgrade, tools: Tools, lane: Environment) -> Callable[[], None] | None:
@@ -45,7 +45,7 @@ def watch_run(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
     outcomes = tools.ledger.outcomes(upgrade.run.key)
     for lane in upgrade.lanes:
         kinds = {each.kind for each in lane_marks(upgrade, tools, lane.name)}
-        if MarkKind.LANE_STARTED not in kinds or kinds & _OVER or lane.name in outcomes:
+        if MarkKind.LANE_STARTED not in kinds or kinds & DECIDED or lane.name in outcomes:
             continue
         if clock := clock_of(upgrade, tools, lane):
             found += [f"{lane.name}: {kind}" for kind in sorted(_mark_due(upgrade, tools, lane, clock, kinds))]
