@@ -35,7 +35,10 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=5),
     tags=["changeover"],
-    doc_md="Holds ledger, Airflow and hosts against each other and fails when they disagree. It changes nothing.",
+    doc_md=(
+        "Holds ledger, Airflow and hosts against each other and fails when they disagree. "
+        "Marks in the ledger that a moment came; changes nothing else."
+    ),
 ):
 
     @task(task_id="compare", task_display_name="Compare ledger, Airflow and hosts")

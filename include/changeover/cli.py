@@ -434,6 +434,48 @@ def settle(
     )
 
 
+OfRun = Annotated[str, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins.")]
+ByWhom = Annotated[str, typer.Option("--by", metavar="LOGIN", help="Who decides, as the plan names them.")]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the run.")]
+
+
+@app.command()
+def hold(wanted: OfRun, *, by: ByWhom = "", reason: Why = "") -> None:
+    """Let nothing further of a run begin until it is resumed.
+
+    What runs is finished. Before a change begins the hold ends when it is too late to start; after that at "decide by",
+    where the plan's night policy acts.
+    """
+    from changeover.cli_steer import steer
+
+    raise typer.Exit(steer("hold", wanted, by=by, reason=reason))
+
+
+@app.command()
+def resume(wanted: OfRun, *, by: ByWhom = "", reason: Why = "") -> None:
+    """End every hold of a run, people's and the night policy's: it goes on from where it stood."""
+    from changeover.cli_steer import steer
+
+    raise typer.Exit(steer("resume", wanted, by=by, reason=reason))
+
+
+@app.command()
+def abort(
+    wanted: OfRun,
+    *,
+    by: ByWhom = "",
+    reason: Why = "",
+    back_out: Annotated[bool, typer.Option("--back-out", help="Take back a change that has begun.")] = False,
+) -> None:
+    """End a run where that is safe: between steps, before an environment's change begins.
+
+    Otherwise exit code 1 and what is possible: wait, hold, or --back-out.
+    """
+    from changeover.cli_steer import steer
+
+    raise typer.Exit(steer("abort", wanted, by=by, reason=reason, back_out=back_out))
+
+
 def _answer(option: str, run: str | None, gate: str | None, environment: str, comment: str, login: str) -> int:
     from changeover.cli_approve import Answered, answer, list_open
 

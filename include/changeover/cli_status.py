@@ -118,6 +118,8 @@ def print_view(view: RunView) -> None:
     console.print(_outcome_line(view))
     for line in watch_told(view.whole.marks):
         console.print(f"  watch: {line}", style="dim", highlight=False, markup=False)
+    for text in view.standing:
+        console.print(text, style="yellow", highlight=False, markup=False)
     for part in (view.whole, *view.environments):
         if part.steps or part.gates or part.outcome:
             console.print()

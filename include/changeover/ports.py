@@ -387,6 +387,9 @@ class Workflow(Protocol):
     def state(self, run: Run) -> str | None:
         """running, queued, success or failed; None when it does not know the run."""
 
+    def paused(self, run: Run) -> bool:
+        """Whether somebody switched the run's DAG off, so that no further task is scheduled."""
+
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         """Have a lane's stage and all that follows done again; the answer names the tasks. "" is the whole run."""
 

@@ -11,21 +11,21 @@ from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from changeover.adapters import ledger_sql
+from changeover.adapters import cmdb_sql, ledger_sql
 from changeover.errors import ChangeoverError
 from changeover.orchestration.sweeper import sweep_now
 from changeover.orchestration.workflow import TaskWorkflow
-from changeover.settings import load
+from changeover.settings import PROJECT, load
 from tests.support.records import a_run
 
 
-def task_instance(state: str = "", status: int = 0) -> Any:
+def task_instance(state: str = "", status: int = 0, *, paused: bool = False) -> Any:
     def get_dagrun_state(dag_id: str, run_id: str) -> str:
         if status:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))
         return state
 
-    return SimpleNamespace(get_dagrun_state=get_dagrun_state)
+    return SimpleNamespace(get_dagrun_state=get_dagrun_state, get_dag=lambda dag_id: SimpleNamespace(is_paused=paused))
 
 
 def test_what_a_task_is_told_of_another_run() -> None:
@@ -41,8 +41,12 @@ def test_a_disagreement_fails_the_task_and_is_not_tried_again(tmp_path: Path, mo
     monkeypatch.delenv("CHANGEOVER_LEDGER_URL", raising=False)
     url = load().ledger_url
     ledger_sql.migrate(url)
+    cmdb_sql.migrate(load().cmdb_url)
     assert sweep_now({"ti": task_instance()}).startswith("0 runs")
-    ledger_sql.SqlLedger(url).open_run(a_run())
+    text = (PROJECT / "include/plans/lindgren/roundup-2.6.yaml").read_text(encoding="utf-8")
+    ledger_sql.SqlLedger(url).open_run(a_run(plan_text=text))
     with pytest.raises(AirflowFailException, match="run-without-end"):
         sweep_now({"ti": task_instance("failed")})
     assert sweep_now({"ti": task_instance("running")}).endswith("0 disagree")
+    with pytest.raises(AirflowFailException, match="tasks will not be scheduled"):
+        sweep_now({"ti": task_instance("running", paused=True)})

@@ -129,6 +129,8 @@ class World:
     """Host → lines of errors in the log of its service; a host that is not named tells none."""
     breaks: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(environment, playbook) → hosts it fails on."""
+    lost: set[tuple[str, str]] = field(default_factory=set)
+    """(environment, playbook) whose execution leaves no result."""
     unwell: set[str] = field(default_factory=set)
     """Environments whose application suite says no on the new release."""
     unreachable: set[str] = field(default_factory=set)
@@ -136,6 +138,7 @@ class World:
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
+    ended: dict[Path, ExecutionResult] = field(default_factory=dict)
     held: dict[str, HostHold] = field(default_factory=dict)
     """What hosts say of lock, marker and processes; one that is not named is free."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
@@ -221,9 +224,25 @@ class World:
         on_event: Callable[[str], None],
         stop: Callable[[], bool],
     ) -> ExecutionResult:
+        """Never the same directory twice, as the port says."""
+        if spec.directory not in self.ended:
+            self.ended[spec.directory] = self._play(spec, stop)
+        return self.ended[spec.directory]
+
+    def _play(self, spec: ExecutionSpec, stop: Callable[[], bool]) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.played.append((spec.environment, spec.playbook, names))
-        self.now += self.took.get(spec.playbook, timedelta(seconds=1))
+        needs = self.took.get(spec.playbook, timedelta(seconds=1))
+        ended = spec.playbook == "implement.yml" and needs > spec.timeout
+        self.now += spec.timeout if ended else needs
+        stop()
+        if ended:
+            results = tuple(HostResult(host, HostState.FAILED) for host in names)
+            reason = f"timed out: {spec.timeout}"
+            return ExecutionResult(StepStatus.FAILED, results, (reason,), "token", self.now, self.now, "")
+        if (spec.environment, spec.playbook) in self.lost:
+            results = tuple(HostResult(host, HostState.NOT_ATTEMPTED) for host in names)
+            return ExecutionResult(StepStatus.UNKNOWN, results, ("it was lost",), "token", self.now, None, "")
         bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
         for host in names:
             if host not in bad:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from changeover.domain.approval import approval_of, barred
+from changeover.domain.night import Night
 from changeover.domain.plan import Plan, cross_faults
 from changeover.domain.record import Mark, MarkKind
 from changeover.usecases.answers import no_answer, record_answer
@@ -161,7 +162,8 @@ def test_silence_is_a_no_and_says_how_far_it_came(world: World, upgrade: Upgrade
 
 
 def test_a_sign_off_may_go_on_without_an_answer_where_the_plan_says_so(world: World) -> None:
-    upgrade = world.upgrade(of=with_lane(sign_off={"by": ["ann"], "unanswered": "proceed"}))
+    of = with_lane(sign_off={"by": ["ann"]}).model_copy(update={"night": Night(sign_off="proceed")})
+    upgrade = world.upgrade(of=of)
     ask(world, upgrade, "sign_off", "production")
     assert no_answer(upgrade, world.tools(), gate="sign_off", environment="production").reply is Reply.YES
     (signed,) = world.ledger.marks(upgrade.run.key, kind=MarkKind.SIGNED_OFF)
@@ -200,8 +202,11 @@ def _hosts(world: World) -> Any:
         ({"approval": {"by": ["owner"], "quorum": 2}}, "approval.quorum: 2 have to say yes, and only 1 may answer"),
         ({"approval": {"by": ["owner", "owner"]}}, "approval.by: 'owner' is named twice"),
         (
-            {"approval": {"by": ["owner"], "unanswered": "proceed"}},
-            "approval.unanswered: silence never approves here; `proceed` is for go_no_go and sign_off",
+            {"night": {"plan_approval": "proceed"}},
+            (
+                "night.plan_approval: proceed is not possible: silence never approves a plan; "
+                "possible: hold, skip_environment"
+            ),
         ),
     ],
 )

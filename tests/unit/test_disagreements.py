@@ -31,6 +31,9 @@ class PlayedAirflow:
             raise ChangeoverError("Airflow's API does not answer")
         return self.says
 
+    def paused(self, run: Run) -> bool:
+        return False
+
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         raise AssertionError("a sweep starts nothing")
 

@@ -113,7 +113,7 @@ PLAIN_WORDS = {
     ),
     "unknown-key-far": (
         ("wait: 1h", "wait: 1h, colour: red"),
-        "20: approval.colour: is not a known key; known here: by, quorum, unanswered, wait",
+        "20: approval.colour: is not a known key; known here: by, quorum, wait",
     ),
     "missing": (("requested_by: jo\n", ""), "1: requested_by: is missing"),
     "wrong-word": (

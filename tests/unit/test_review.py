@@ -107,6 +107,24 @@ def test_a_window_is_kept_or_not(good: Story, minutes: int, *, kept: bool) -> No
     assert ("the window closed before the work had ended" in {d.what for d in told.deviations}) is not kept
 
 
+def test_the_forecast_of_a_windows_fit_is_held_against_what_came(good: Story) -> None:
+    """Work that begins with the window, as rehearsed; and what was really left when it had ended."""
+    closes = good.clock + timedelta(hours=1)
+    opens, forecast = closes - timedelta(hours=9), timedelta(minutes=30)
+    good.mark(
+        MarkKind.WINDOW_AGREED, "production", opens=opens.isoformat(), closes=closes.isoformat(),
+        forecast_seconds=forecast.total_seconds(), decide_by=(closes - timedelta(hours=2)).isoformat(),
+    )  # fmt: skip
+    (window,) = review(good).windows
+    assert window.settled is not None
+    assert window.began is not None
+    assert (window.forecast, window.spare_forecast) == (forecast, timedelta(hours=8, minutes=30))
+    assert (window.actual, window.spare) == (window.settled - window.began, closes - window.settled)
+    as_json = window.as_json()
+    assert as_json["forecast_seconds"] == 1800.0
+    assert as_json["actual_seconds"] == (window.settled - window.began).total_seconds()
+
+
 def test_both_forms_are_written_and_say_the_same(backed_out: Story, tmp_path: Path) -> None:
     told = review(backed_out)
     written = write_review(told, tmp_path / "reports")

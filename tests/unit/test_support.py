@@ -247,3 +247,4 @@ def test_the_run_sheet_keeps_the_windows_that_were_agreed(world: World) -> None:
     (kept,) = world.ledger.marks(upgrade.run.key, kind=MarkKind.WINDOW_AGREED)
     assert (kept.environment, kept.data["closes"]) == ("production", "2026-12-06T01:00:00+00:00")
     assert kept.data["closes_second"] == datetime(2026, 12, 6, 1, tzinfo=UTC).timestamp()
+    assert (kept.data["forecast_seconds"], kept.data["decide_by"]) == (0.0, "2026-12-06T01:00:00+00:00")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from changeover.adapters.model_schema import Described
-from changeover.domain import change_control, estate, freeze, notice, plan, window
+from changeover.domain import change_control, estate, freeze, night, notice, plan, window
 from changeover.domain.freeze import FreezeCalendar
 from changeover.domain.plan import Plan
 
-_MODULES = (plan, window, freeze, estate, change_control, notice)
+_MODULES = (plan, window, freeze, night, estate, change_control, notice)
 _FORMS = {
     "AnyTime": "Window: any time",
     "DatedWindow": "Window: dated",
     "RecurringWindow": "Window: recurring",
     "DatedFreeze": "Freeze: dated",
     "RecurringFreeze": "Freeze: recurring",
+    "Night": "Night policy",
+    "LaneNight": "Night policy of one environment",
 }
 _PLAN = Described(Plan, _MODULES, "Changeover upgrade plan", _FORMS)
 _FREEZES = Described(FreezeCalendar, _MODULES, "Changeover freezes of a client", _FORMS)

@@ -34,9 +34,12 @@ class StoryOfRun:
     run: str
     opened_at: datetime
     driver: Driver
+    dag: str = ""
     outcome: str | None = None
     closed_by: str = ""
     implementing: Mapping[str, tuple[str, ...]] | None = None
+    paused_since: datetime | None = None
+    """Since when its DAG is seen paused in Airflow; None where it is not."""
 
 
 def of_run(story: StoryOfRun, now: datetime) -> tuple[Disagreement, ...]:
@@ -47,6 +50,10 @@ def of_run(story: StoryOfRun, now: datetime) -> tuple[Disagreement, ...]:
         return (Disagreement("closed-run-goes-on", story.run, "", text, "mark the run failed in Airflow"),)
     if story.outcome is not None:
         return ()
+    if story.driver is Driver.GOES_ON and story.paused_since is not None:
+        since = f"{story.paused_since:%Y-%m-%d %H:%MZ}"
+        text = f"run {story.run} is on its way and paused in Airflow since {since}; tasks will not be scheduled"
+        return (Disagreement("paused-in-airflow", story.run, "", text, f"switch {story.dag} on again in Airflow"),)
     if story.driver is Driver.ENDED:
         text = f"run {story.run} has no end in the ledger, and Airflow's run ended"
         return (Disagreement("run-without-end", story.run, "", text, settle),)

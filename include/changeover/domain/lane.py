@@ -34,7 +34,7 @@ class LaneFacts:
     work_in_progress: bool = False
     """An execution of this environment has not ended: nothing else may be started on its hosts."""
     back_out_wanted: bool = False
-    """The run's mode is back-out."""
+    """The run's mode is back-out, or somebody ended the run and wants the change taken back."""
 
 
 def decide(facts: LaneFacts) -> tuple[Decision, str]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from changeover.domain.change_control import ChangeControl, change_faults
 from changeover.domain.estate import Document, Line, Name, Person
+from changeover.domain.night import Night, night_faults
 from changeover.domain.notice import NoticeSettings
 from changeover.domain.volume import Volume
 from changeover.domain.window import Day, Duration, Span, Window
@@ -70,17 +71,15 @@ class Trigger(Document):
 
 
 class Approval(Document):
-    """Named people who decide, and how long they are waited for; no answer is a "no"."""
+    """Named people who decide, and how long they are waited for; without an answer the plan's `night` decides."""
 
     by: tuple[Name, ...] = Field(min_length=1)
     """Participants (by id) who may answer; nobody else can."""
     quorum: Annotated[int, BeforeValidator(_number), Field(ge=1)] = 1
     """How many of them have to say yes. One rejection is a "no", whatever the others said."""
     wait: Span = timedelta(hours=4)
-    """How long the answers are waited for, counted from the request."""
-    unanswered: Literal["reject", "proceed"] = "reject"
-    """When too few answer in time: `reject` takes silence for a "no"; `proceed` goes on without them, and is for
-    `go_no_go` and `sign_off` only."""
+    """How long the answers are waited for, counted from the request, and never past the moment at which an answer comes
+    too late."""
 
 
 Times = Annotated[int, BeforeValidator(_number), Field(ge=1)]
@@ -240,6 +239,9 @@ class Plan(Document):
     """The baseline, then the environments in the order they are upgraded."""
     unattended: Unattended | None = None
     """Left out, people start the upgrade; otherwise it starts by itself when this window opens."""
+    night: Night | None = None
+    """What happens when nobody answers, or something fails. Left out, silence is a "no"; a plan that starts by itself
+    is approved only with all of it."""
     freeze_permits: tuple[FreezePermit, ...] = ()
     """Freezes of the client's in which this upgrade is permitted after all."""
     expected: Expected = Expected()
@@ -307,6 +309,7 @@ def cross_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
         *_other_faults(document),
         *_window_faults(document),
         *change_faults(document),
+        *night_faults(document, _texts([e.get("name") for e in _entries(document, "environments")[1:]])),
     )
 
 
@@ -386,8 +389,6 @@ def _approval_faults(where: str, approval: Mapping[str, Any]) -> list[str]:
     faults = [f"{where}.by: {name!r} is named twice" for name in _repeated(by)]
     if isinstance(quorum, int) and by and quorum > len(set(by)):
         faults.append(f"{where}.quorum: {quorum} have to say yes, and only {len(set(by))} may answer")
-    if approval.get("unanswered") == "proceed" and where in ("approval", "support.accepted_by", WATCH_DECISION):
-        faults.append(f"{where}.unanswered: silence never approves here; `proceed` is for go_no_go and sign_off")
     return faults
 
 

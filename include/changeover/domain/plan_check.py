@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
+from changeover.domain.night import uncovered
 from changeover.domain.path import Product, product_of
 from changeover.domain.path_findings import release_findings
 from changeover.domain.plan import Environment, Plan
@@ -56,7 +57,22 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
 
 def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """What is allowed and yet worth a look before the plan is approved."""
-    return tuple(window_notes(plan, library.freezes, now=now))
+    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan))
+
+
+def not_covered(plan: Plan) -> tuple[str, ...]:
+    """Cases of the night for which a plan that starts by itself says nothing; none for a plan that people start."""
+    if plan.unattended is None:
+        return ()
+    return uncovered(
+        plan.night, {lane.name: (lane.go_no_go is not None, lane.sign_off is not None) for lane in plan.lanes}
+    )
+
+
+def _night_notes(plan: Plan) -> Iterator[Told]:
+    if missing := not_covered(plan):
+        told = f"says nothing for {', '.join(missing)}: a plan that starts by itself is not approved without"
+        yield ("unattended" if plan.night is None else "night",), told
 
 
 _AT = {

@@ -99,6 +99,18 @@ class MarkKind(StrEnum):
     """A lane waits for what others hold; `reason` says for what."""
     HYPERCARE_EXTENDED = "hypercare_extended"
     """The watch lasts longer: `until` (ISO instant) and `why`, in words the client may read."""
+    WAITING_FOR_WINDOW = "waiting_for_window"
+    HELD = "held"
+    """Nothing further begins until it is resumed: who, why; by the night policy also for which case."""
+    RESUMED = "resumed"
+    ABORTED = "aborted"
+    NIGHT_ACTED = "night_acted"
+    """Nobody answered, and the plan's night policy said what happens: case, action, why."""
+    DECIDE_BY_NEAR = "decide_by_near"
+    DECIDE_BY_PASSED = "decide_by_passed"
+    AIRFLOW_PAUSED = "airflow_paused"
+    """Seen paused in Airflow: no further task of the run is scheduled."""
+    AIRFLOW_UNPAUSED = "airflow_unpaused"
 
 
 @dataclass(frozen=True)

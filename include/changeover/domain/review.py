@@ -51,6 +51,25 @@ class AgreedWindow:
     opens: datetime
     closes: datetime
     settled: datetime | None
+    forecast: timedelta | None = None
+    """The work from restore point to commit, as the rehearsal had it; None where it was not kept."""
+    began: datetime | None = None
+    """When host work began."""
+    decide_by: datetime | None = None
+
+    @property
+    def actual(self) -> timedelta | None:
+        return None if self.settled is None or self.began is None else self.settled - self.began
+
+    @property
+    def spare_forecast(self) -> timedelta | None:
+        """What would have been left of the window after work that begins with it."""
+        return None if self.forecast is None else self.closes - self.opens - self.forecast
+
+    @property
+    def spare(self) -> timedelta | None:
+        """What was left of it."""
+        return None if self.settled is None else self.closes - self.settled
 
     @property
     def kept(self) -> bool | None:
@@ -64,7 +83,17 @@ class AgreedWindow:
             "closes": utc(self.closes),
             "settled_at": utc(self.settled) if self.settled else None,
             "kept": self.kept,
+            "began_at": utc(self.began) if self.began else None,
+            "decide_by": utc(self.decide_by) if self.decide_by else None,
+            "forecast_seconds": _seconds(self.forecast),
+            "actual_seconds": _seconds(self.actual),
+            "spare_forecast_seconds": _seconds(self.spare_forecast),
+            "spare_seconds": _seconds(self.spare),
         }
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else round(length.total_seconds(), 1)
 
 
 @dataclass(frozen=True)
@@ -188,9 +217,19 @@ def _windows(report: Report) -> Iterator[AgreedWindow]:
     for view in _lanes(report):
         agreed = [mark for mark in view.marks if mark.kind is MarkKind.WINDOW_AGREED]
         if agreed:
-            opens, closes = (datetime.fromisoformat(str(agreed[-1].data[key])) for key in ("opens", "closes"))
+            data = agreed[-1].data
+            opens, closes = (datetime.fromisoformat(str(data[key])) for key in ("opens", "closes"))
             ends = [mark.at for mark in view.marks if mark.kind in _ENDS] if view.outcome else []
-            yield AgreedWindow(view.name, opens, closes, max(ends, default=None))
+            seconds, decide_by = data.get("forecast_seconds"), data.get("decide_by")
+            yield AgreedWindow(
+                view.name,
+                opens,
+                closes,
+                max(ends, default=None),
+                forecast=None if seconds is None else timedelta(seconds=float(seconds)),
+                began=min((step.started_at for step in view.steps if step.step == "restore_point"), default=None),
+                decide_by=datetime.fromisoformat(str(decide_by)) if decide_by else None,
+            )
 
 
 _ENDS = (MarkKind.COMMITTED, MarkKind.BACKED_OUT, MarkKind.STOOD_DOWN)
@@ -230,6 +269,10 @@ _MARKED = {
     MarkKind.BLOCKED: "work ended in doubt",
     MarkKind.HYPERCARE_EXTENDED: "the hypercare watch was extended",
     MarkKind.HYPERCARE_REOPENED: "the watch reopened the decision",
+    MarkKind.HELD: "the run was held",
+    MarkKind.ABORTED: "the run was aborted",
+    MarkKind.NIGHT_ACTED: "nobody answered, and the night policy acted",
+    MarkKind.AIRFLOW_PAUSED: "the run was paused in Airflow",
 }
 
 
@@ -238,7 +281,11 @@ def _marked(view: EnvironmentView) -> Iterator[Deviation]:
         if mark.kind in _MARKED:
             data = mark.data
             told = [f"{_words(str(data['gate']))} by {data.get('by')}"] if data.get("gate") else []
-            yield Deviation(view.name, _MARKED[mark.kind], tuple(told or filter(None, [str(data.get("reason") or "")])))
+            yield Deviation(
+                view.name,
+                _MARKED[mark.kind],
+                tuple(told or filter(None, [str(data.get("reason") or data.get("why") or "")])),
+            )
 
 
 def _records(report: Report) -> Iterator[Deviation]:

@@ -10,6 +10,7 @@ from changeover.domain.gate import GateResult
 from changeover.domain.hypercare import watch_told
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Mark, Run, StepRecord
+from changeover.domain.standing import standing
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class RunView:
         return tuple(sorted(marks, key=lambda mark: mark.at))
 
     @property
+    def standing(self) -> tuple[str, ...]:
+        """What stands in the way of a run that is open."""
+        return () if self.outcome else standing(self.all_marks)
+
+    @property
     def all_gates(self) -> tuple[tuple[datetime, GateResult], ...]:
         gates = (
             *self.whole.gates,
@@ -78,6 +84,7 @@ class RunView:
             "reasons": list(self.outcome.reasons) if self.outcome else [],
             "last_event_at": utc(self.last_event),
             "hypercare": list(watch_told(self.whole.marks)),
+            "standing": list(self.standing),
             "whole_run": self.whole.as_json(),
             "environments": [view.as_json() for view in self.environments],
         }

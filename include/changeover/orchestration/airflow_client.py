@@ -166,6 +166,9 @@ class AirflowClient:
     def pause(self, dag_id: str, *, paused: bool) -> None:
         self._call("PATCH", f"/dags/{_part(dag_id)}", json_body={"is_paused": paused})
 
+    def is_paused(self, dag_id: str) -> bool:
+        return bool(self._read(f"/dags/{_part(dag_id)}")["is_paused"])
+
     # ---- tasks
 
     def tasks(self, run: DagRun) -> Mapping[str, Task]:

@@ -269,7 +269,7 @@ class _Builder:
             approval=approval,
             environment=environment,
             subject=subject,
-            body=texts.who_and_when(self.plan, approval, body),
+            body=texts.who_and_when(self.plan, approval, body, gate=gate, environment=environment),
             doc_md=texts.TASKS[task_id],
         )
 

@@ -70,7 +70,7 @@ class HypercareOperator(BaseOperator):
         run_context.deliver_quietly(tools)
         settled = settle_answer(answer)
         if "seconds" in settled:
-            self._ask(context)
+            self._ask(context, seconds=settled["seconds"])
         return self._follow(context, watch_on(upgrade, tools))
 
     def _follow(self, context: Any, step: Step) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
@@ -85,7 +85,7 @@ class HypercareOperator(BaseOperator):
         )
         self.defer(trigger=TimeDeltaTrigger(step.wait), method_name="look")
 
-    def _ask(self, context: Any) -> NoReturn:
+    def _ask(self, context: Any, seconds: float | None = None) -> NoReturn:
         """A request of this very task; the same one is put again while more people have to answer."""
         from changeover.usecases.ask import open_request
 
@@ -102,4 +102,4 @@ class HypercareOperator(BaseOperator):
             params={"comment": comment().serialize()},
             assigned_users=users(self.pinned, asked["asked"]),
         )
-        raise TaskAwaitingInput(method_name="decided", timeout=timedelta(seconds=asked["seconds"]))
+        raise TaskAwaitingInput(method_name="decided", timeout=timedelta(seconds=seconds or asked["seconds"]))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
@@ -35,6 +34,28 @@ def settle_answer(answer: Answer) -> dict[str, Any]:
     return {"text": answer.text, **answer.data}
 
 
+class Staged(BaseOperator):
+    """A task that may have to wait: for a window, or for people who hold the run. It waits without a worker."""
+
+    def settle(self, context: Any, run_key: str, answer: Answer) -> dict[str, Any]:  # noqa: RET503 `defer` never returns
+        from changeover.orchestration.triggers import SteeringTrigger
+
+        if answer.reply is not Reply.WAIT:
+            return settle_answer(answer)
+        log.info("%s", answer.text)
+        trigger = SteeringTrigger(run_key, self.place, seen=answer.data["seen"], until=answer.data["until"])
+        self.defer(trigger=trigger, method_name="again")
+
+    @property
+    def place(self) -> str:
+        """The environment whose steering ends the wait."""
+        return ""
+
+    def again(self, context: Any, event: Any = None) -> Any:
+        log.info("asked again: %s", event)
+        return self.execute(context)
+
+
 class OpenRunOperator(BaseOperator):
     """First task: opens the run in the ledger and checks the request and the entry conditions."""
 
@@ -52,7 +73,7 @@ class OpenRunOperator(BaseOperator):
         return settle_answer(check_entry(upgrade, tools, faults))
 
 
-class StageOperator(BaseOperator):
+class StageOperator(Staged):
     """One stage: of the whole upgrade, or of one environment's lane."""
 
     ui_color = "#f3f4f6"
@@ -69,22 +90,16 @@ class StageOperator(BaseOperator):
         self.pinned, self.stage, self.environment = pinned, stage, environment
 
     def execute(self, context: Any) -> dict[str, Any]:
-        return self.ask(context)
-
-    def ask(self, context: Any, event: Any = None) -> dict[str, Any]:
-        """Also after a wait, which holds no worker."""
-        from changeover.orchestration.stages import lane_stage, plan_stage
+        from changeover.orchestration.stages import done
 
         upgrade, tools = run_context.running(self.pinned, context)
-        if self.environment is None:
-            answer = plan_stage(self.stage)(upgrade, tools)
-        else:
-            answer = lane_stage(self.stage)(upgrade, tools, self.environment)
+        answer = done(self.stage, upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
-        if answer.reply is Reply.WAIT:
-            log.info("%s", answer.text)
-            self.defer(trigger=DateTimeTrigger(datetime.fromisoformat(answer.data["until"])), method_name="ask")
-        return settle_answer(answer)
+        return self.settle(context, upgrade.run.key, answer)
+
+    @property
+    def place(self) -> str:
+        return self.environment.name if self.environment else ""
 
 
 class GateApprovalOperator(ApprovalOperator):
@@ -129,7 +144,10 @@ class GateApprovalOperator(ApprovalOperator):
         if "error" in event:
             if event.get("error_type") != "timeout":
                 self.process_trigger_event_error(event)
-            return settle_answer(no_answer(upgrade, tools, **where))
+            silent = settle_answer(no_answer(upgrade, tools, **where))
+            if "seconds" in silent:
+                self._put_again(context, timedelta(seconds=silent["seconds"]))
+            return silent
         answer = record_answer(
             upgrade,
             tools,

@@ -44,3 +44,13 @@ def lane_stage(name: str) -> Callable[[Upgrade, Tools, Environment], Answer]:
         "Callable[[Upgrade, Tools, Environment], Answer]",
         getattr(import_module("changeover.usecases.lane"), name),
     )
+
+
+def done(name: str, upgrade: Upgrade, tools: Tools, lane: Environment | None) -> Answer:
+    """The stage's answer, once nothing stands before it."""
+    from changeover.usecases.steer import before_stage
+
+    waits = before_stage(upgrade, tools, name, lane)
+    if waits is not None:
+        return waits
+    return plan_stage(name)(upgrade, tools) if lane is None else lane_stage(name)(upgrade, tools, lane)

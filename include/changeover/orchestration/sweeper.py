@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from changeover.domain.record import Run
+    from changeover.usecases.tools import Tools, Upgrade
 
 log = logging.getLogger(__name__)
 
 
 def sweep_now(context: Any) -> str:
-    """Raise for every disagreement at once, and for what could not be asked."""
+    """Note what the clock says of open runs; raise for every disagreement, and for what could not be asked."""
     from airflow.sdk.exceptions import AirflowFailException
 
     from changeover import wiring
     from changeover.orchestration.run_context import ConnectionVault
     from changeover.orchestration.workflow import TaskWorkflow
     from changeover.usecases.disagreements import sweep
+    from changeover.usecases.watch_runs import watch_runs
 
-    settings = wiring.load_settings()
-    found = sweep(
-        ledger=wiring.ledger(settings),
-        workflow=TaskWorkflow(context["ti"]),
-        holds=wiring.holds(),
-        vault=ConnectionVault(),
-        now=wiring.now(),
-    )
+    settings, vault, workflow = wiring.load_settings(), ConnectionVault(), TaskWorkflow(context["ti"])
+    ledger, now = wiring.ledger(settings), wiring.now()
+
+    tools = cache(lambda: wiring.tools(vault=vault, tell=log.info, settings=settings))
+
+    def opened(run: Run) -> tuple[Upgrade, Tools]:
+        return wiring.pinned_upgrade(settings, run), tools()
+
+    noted, blind = watch_runs(ledger, workflow, opened, now=now)
+    for text in noted:
+        log.warning("noted: %s", text)
+    found = sweep(ledger=ledger, workflow=workflow, holds=wiring.holds(), vault=vault, now=now)
+    found = replace(found, broken=(*blind, *found.broken))
     for one in found.disagreements:
         log.error("%s", one)
     for text in found.broken:

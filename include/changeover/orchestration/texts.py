@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changeover.domain.night import Action, silence
 from changeover.domain.plan import Approval, Environment, Mode, Plan
 from changeover.domain.runsheet import describe_window
 
@@ -189,7 +190,7 @@ def keep_or_back_out(plan: Plan) -> tuple[str, str]:
         "decides to back out: this run then ends, and a run in mode `back-out` has to be started, which is approved like any other."
     )
     subject = f"Keep {plan.application} {plan.to_version} of {plan.client}, or back it out?"
-    return subject, who_and_when(plan, plan.kept_by, body)
+    return subject, who_and_when(plan, plan.kept_by, body, gate="hypercare", environment="")
 
 
 def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
@@ -205,10 +206,18 @@ def decision(plan: Plan, lane: Environment, stage: str) -> tuple[str, str]:
     )
 
 
-def who_and_when(plan: Plan, approval: Approval, body: str) -> str:
+_SILENCE = {
+    Action.HOLD: "has them asked again, for as long as the clock allows",
+    Action.BACK_OUT: "counts as a rejection",
+    Action.SKIP_ENVIRONMENT: "counts as a rejection",
+    Action.PROCEED: "lets the upgrade go on without it",
+}
+
+
+def who_and_when(plan: Plan, approval: Approval, body: str, *, gate: str, environment: str) -> str:
     """The form shows neither who may answer nor until when: the text has to."""
     names = {person.id: f"{person.name} ({person.role})" for person in plan.participants}
     asked = ", ".join(names.get(who, who) for who in approval.by)
     needed = f" **{approval.quorum} of them** have to approve; one rejection is a no." if approval.quorum > 1 else ""
-    silence = "counts as a rejection" if approval.unanswered == "reject" else "lets the upgrade go on without it"
-    return f"{body}\n\nAsked: **{asked}**.{needed} No answer within {approval.wait} {silence}."
+    quiet = _SILENCE[silence(plan.night, gate, environment)]
+    return f"{body}\n\nAsked: **{asked}**.{needed} No answer within {approval.wait} {quiet}."

@@ -27,6 +27,9 @@ class ApiWorkflow:
                 return None
             raise
 
+    def paused(self, run: Run) -> bool:
+        return self._client.is_paused(run.dag_id)
+
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         task = f"{lane_group(environment)}.{stage}" if environment else LAST_TASK
         return self._client.clear(self._client.run(run.dag_id, run.dag_run_id), [task])
@@ -48,6 +51,14 @@ class TaskWorkflow:
                 return None
             raise AirflowError(f"Airflow does not tell the state of a run: {exc}", where=run.key) from exc
         return str(getattr(state, "value", state))  # a generated enum, whose text is its name
+
+    def paused(self, run: Run) -> bool:
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        try:
+            return bool(self._task_instance.get_dag(run.dag_id).is_paused)
+        except AirflowRuntimeError as exc:
+            raise AirflowError(f"Airflow does not tell whether a DAG is paused: {exc}", where=run.key) from exc
 
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         raise AirflowError("a task starts nothing again", where=run.key, then="use `changeover settle`")

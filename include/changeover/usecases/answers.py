@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from changeover.domain.hypercare import GATE as HYPERCARE
+from changeover.domain.night import CASE_OF_GATE, Action
+from changeover.domain.night_clock import rule
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
-from changeover.usecases.ask import agreed_approval, tally_of, time_left
+from changeover.usecases.ask import MOMENT, agreed_approval, gate_facts, seconds_left, tally_of
+from changeover.usecases.lane_clock import choices
+from changeover.usecases.steer import write_ruling
 from changeover.usecases.support import next_back_out, support_accepts
 from changeover.usecases.tools import (
     Answer,
@@ -59,16 +63,25 @@ def record_answer(
 
 
 def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) -> Answer:
-    """Silence is a "no", unless the plan says that this gate goes on without an answer."""
-    approval = agreed_approval(upgrade, gate, environment)
-    told = tally_of(upgrade, tools, gate=gate, environment=environment).told()
-    proceed = approval.unanswered == "proceed"
+    """Nobody answered in time: the plan's night policy acts. Where the plan says nothing, silence is a "no".
+
+    Held means asked again: the answer's data has `seconds` then.
+    """
+    approval, case = agreed_approval(upgrade, gate, environment), CASE_OF_GATE[gate]
+    so_far, now = tally_of(upgrade, tools, gate=gate, environment=environment), tools.clock()
+    facts = gate_facts(upgrade, tools, gate, environment, since=so_far.asked_at or now)
+    ruling = rule(choices(upgrade, environment), case, facts, at=now)
+    write_ruling(upgrade, tools, ruling, case, environment)
+    if ruling.action is Action.HOLD:
+        again = min(approval.wait, (ruling.until or now) - now)
+        return yes(f"{gate}: no answer yet; {ruling.why}", seconds=max(MOMENT, again).total_seconds())
+    proceed = ruling.action is Action.PROCEED
     by = "rule: no answer in time, and the plan goes on without" if proceed else "nobody: no answer in time"
     kind = MarkKind.APPROVED if proceed else MarkKind.REJECTED
     mark(upgrade, tools, kind, environment, gate=gate, by=by, plan_digest=upgrade.run.plan_digest, rule=proceed)
     if proceed:
         return _follows(upgrade, tools, gate, environment, by)
-    return no(f"{gate}: no answer in time from {', '.join(approval.by)} ({told})")
+    return no(f"{gate}: no answer in time from {', '.join(approval.by)} ({so_far.told()}); {ruling.why}")
 
 
 def _write(
@@ -98,8 +111,8 @@ def _write(
 
 def _more(upgrade: Upgrade, tools: Tools, gate: str, environment: str, what: str) -> Answer:
     now = tally_of(upgrade, tools, gate=gate, environment=environment)
-    left = time_left(now, agreed_approval(upgrade, gate, environment), tools.clock())
-    return yes(f"{gate}: {what}: {now.told()}", seconds=left.total_seconds())
+    seconds = seconds_left(upgrade, tools, now, gate, environment)
+    return yes(f"{gate}: {what}: {now.told()}", seconds=seconds)
 
 
 def _follows(upgrade: Upgrade, tools: Tools, gate: str, environment: str, who: str) -> Answer:

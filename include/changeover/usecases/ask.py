@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 
 from changeover.domain.approval import Tally, approval_of, barred, tally
 from changeover.domain.finding import Finding
-from changeover.domain.no_return import no_return
-from changeover.domain.plan import Approval, Environment, Mode
+from changeover.domain.night_clock import NightFacts
+from changeover.domain.plan import Approval, Environment
 from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
+from changeover.domain.steering import steering
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
 from changeover.usecases.after_facts import after_rows
 from changeover.usecases.change_gate import change_rows
-from changeover.usecases.planning_facts import durations
+from changeover.usecases.lane_clock import clock_of, night_facts
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
-from changeover.usecases.window_gate import planned_nights, reversible
 
 AFTER_THE_LANES = ("hypercare", "support")
 MOMENT = timedelta(seconds=1)
@@ -38,6 +38,8 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
             f"{', '.join(requesters(upgrade))} asked for this upgrade; have somebody else start the run, or name more "
             "people in the plan"
         )
+    if aborted := steering(tools.ledger.marks(upgrade.run.key)).abort:
+        return no(f"{gate}: nobody is asked; aborted by {aborted.by}: {aborted.reason}")
     if not now.open:
         mark(
             upgrade,
@@ -53,10 +55,10 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
     return yes(
         f"{gate}: asked {', '.join(now.may_answer)}; {now.told()}",
         asked=list(now.may_answer),
-        seconds=time_left(now, approval, tools.clock()).total_seconds(),
+        seconds=seconds_left(upgrade, tools, now, gate, environment),
         facts=after_facts(upgrade, tools, now, approval, deciding=gate == "hypercare")
         if gate in AFTER_THE_LANES
-        else facts(upgrade, tools, now, approval, environment),
+        else facts(upgrade, tools, now, gate, environment),
     )
 
 
@@ -83,9 +85,12 @@ def tally_of(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = ""
     )
 
 
-def time_left(now: Tally, approval: Approval, at: datetime) -> timedelta:
-    """The wait is counted from the request, however often it has to be put again."""
-    return max(MOMENT, (now.asked_at or at) + approval.wait - at)
+def time_left(now: Tally, approval: Approval, at: datetime, too_late: datetime | None = None) -> timedelta:
+    """Counted from the request, however often it has to be put again, and over when an answer comes too late."""
+    ends = (now.asked_at or at) + approval.wait
+    if too_late is not None and at < too_late:
+        ends = min(ends, too_late)
+    return max(MOMENT, ends - at)
 
 
 def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, *, deciding: bool) -> str:
@@ -102,11 +107,34 @@ def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, 
     return table(rows)
 
 
-def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, environment: str) -> str:
+def seconds_left(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: str) -> float:
+    approval, at = agreed_approval(upgrade, gate, environment), tools.clock()
+    return time_left(now, approval, at, answer_by(upgrade, tools, gate, environment)).total_seconds()
+
+
+def answer_by(upgrade: Upgrade, tools: Tools, gate: str, environment: str) -> datetime | None:
+    """After which an answer changes nothing any more: too late to begin, or to go back inside the window."""
+    at = tools.clock()
+    facts = gate_facts(upgrade, tools, gate, environment, since=at)
+    moments = (facts.decide_by, facts.closes) if facts.change_began else (facts.latest_start,)
+    return next((moment for moment in moments if moment is not None and moment > at), None)
+
+
+def gate_facts(upgrade: Upgrade, tools: Tools, gate: str, environment: str, *, since: datetime) -> NightFacts:
+    """What the clock says at a gate. Of the whole plan's approval it is the first environment's that is too late."""
+    if environment:
+        return night_facts(upgrade, tools, upgrade.plan.environment(environment), since=since)
+    if gate != "plan":
+        return NightFacts(since)
+    starts = (night_facts(upgrade, tools, lane, since=since).latest_start for lane in upgrade.lanes)
+    return NightFacts(since, latest_start=min(filter(None, starts), default=None))
+
+
+def facts(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: str) -> str:
     """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
     plan = upgrade.plan
     lanes = (plan.environment(environment),) if environment else upgrade.lanes
-    until = (now.asked_at or tools.clock()) + approval.wait
+    until = tools.clock() + timedelta(seconds=seconds_left(upgrade, tools, now, gate, environment))
     rows = [
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
@@ -140,15 +168,13 @@ def findings(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Finding,
 
 def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[str, str]]:
     hosts = ", ".join(host.name for host in hosts_of(upgrade, tools, lane.name)) or "none on record"
-    night = None if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools).get(lane.name)
+    clock = clock_of(upgrade, tools, lane)
     yield f"environment {lane.name}", f"hosts {hosts}"
-    yield f"window of {lane.name}", describe_window(lane.window, night)
-    if night is None:
+    yield f"window of {lane.name}", describe_window(lane.window, clock.night if clock else None)
+    if clock is None:
         yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"
         return
-    measured = durations(upgrade, tools, lane)
-    clock = no_return(measured.steps(reversible(upgrade, tools)), measured.way_back, night=night)
-    by = clock.decide_by
+    by, night = clock.decide_by, clock.night
     yield (
         f"decide by, {lane.name}",
         f"{local_text(by, night.zone)} {night.zone} ({by:%Y-%m-%d %H:%MZ}): later the back-out ends too late",

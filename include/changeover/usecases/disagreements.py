@@ -11,6 +11,7 @@ from changeover.domain.estate import Host
 from changeover.domain.host_lock import UNPROVEN, HostHold
 from changeover.domain.record import MarkKind, Run, StepStatus
 from changeover.domain.settlement import Driver, closed_by
+from changeover.domain.steering import paused_since
 from changeover.errors import ChangeoverError
 from changeover.ports import Holds, Ledger, Vault, Workflow
 from changeover.usecases.host_status import read_holds
@@ -87,8 +88,10 @@ def _story(run: Run, ledger: Ledger, workflow: Workflow, before: Implementing, b
         run.key,
         run.opened_at,
         driver,
+        dag=run.dag_id,
         outcome=_outcome(run.key, ledger),  # read last: Airflow's run ends only after this was written
         closed_by=closed_by(mark for mark in ledger.marks(run.key, kind=MarkKind.SETTLED) if not mark.environment),
+        paused_since=paused_since(ledger.marks(run.key)),
         implementing={place: hosts for (place, n), hosts in before.items() if (place, n) in after},
     )
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
+from changeover.domain.night import Action, Case
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
@@ -32,6 +33,7 @@ from changeover.usecases.lane_facts import (
 )
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.start_gate import change_still_allows, give_place_back, may_begin
+from changeover.usecases.steer import ask_policy, clock_ended_hold, failure, held_verdict, hold_by_policy, skipped
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -44,6 +46,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
+from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock, too_late_to_begin
 from changeover.usecases.window_gate import window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
@@ -66,9 +69,12 @@ def readiness(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         return not_applicable("a back-out does not wait for readiness")
     gate = readiness_gate(upgrade, tools, lane)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return (
-        yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts") if gate.passed else no(*gate.reasons())
-    )
+    if gate.passed:
+        return yes(f"ready: {gate.checks_run} checks on {len(gate.hosts_seen)} hosts")
+    ruling = ask_policy(upgrade, tools, Case.READINESS_REFUSED, lane)
+    if ruling.action is Action.HOLD and not clock_ended_hold(upgrade, tools, lane.name):
+        return hold_by_policy(upgrade, tools, ruling, lane, f"not ready: {'; '.join(gate.reasons())}")
+    return no(*gate.reasons())
 
 
 def go_no_go(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -101,6 +107,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             upgrade.plan.from_version,
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
+            watch=clock_watch(upgrade, tools, lane),
         ),
     )
     if not taken.successful:
@@ -126,6 +133,8 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         still = ask(upgrade, tools, lane)
         if still.reply is not Reply.YES:
             return still
+    if late := too_late_to_begin(upgrade, tools, lane):
+        return no(late)
     try_number = len(_back_outs(upgrade, tools, lane))
     for host in hosts_of(upgrade, tools, lane.name):
         mark(
@@ -136,6 +145,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             host=host.name,
             key=f"implementing-{lane.name}-{host.name}-{try_number}",
         )
+    limit = change_limit(upgrade, tools, lane)
     done = run_on_hosts(
         upgrade,
         tools,
@@ -146,11 +156,13 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             upgrade.plan.to_version,
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
-            limit=lane.implement_within,
+            limit=limit,
+            watch=clock_watch(upgrade, tools, lane),
         ),
     )
     if not done.successful:
-        return no("the upgrade failed", *done.reasons)
+        ended = ended_by_clock(upgrade, tools, lane, done)
+        return no("the upgrade failed", *done.reasons, *((ended,) if ended else ()))
     mark(
         upgrade,
         tools,
@@ -189,6 +201,8 @@ def sign_off(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 def verdict(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """The one decision of a lane; waits for work in progress first, since nothing may run beside it."""
     _wait_for_work(upgrade, tools, lane)
+    if waits := held_verdict(upgrade, tools, lane, failure(upgrade, tools, lane)):
+        return waits
     decision, why = decide(lane_facts(upgrade, tools, lane, work_in_progress=False))
     if decision is Decision.NOT_STARTED:
         return not_applicable(why)
@@ -376,7 +390,11 @@ def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
         return ""
     if not any(m.kind is MarkKind.RESTORE_POINT_PROVEN for m in lane_marks(upgrade, tools, lane.name)):
         return "the preparations are not proven"
-    before = not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
+    before = [
+        name
+        for name in not_upgraded(upgrade, tools, upgrade.lanes[: upgrade.lanes.index(lane)])
+        if not skipped(upgrade, tools, name, kind=lane.kind)
+    ]
     return f"{before[0]} did not end upgraded" if before else ""
 
 

@@ -47,6 +47,8 @@ def since_back_out(marks: Sequence[Mark]) -> tuple[Mark, ...]:
 def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_progress: bool) -> LaneFacts:
     marks = since_back_out(lane_marks(upgrade, tools, lane.name))
     kinds = {mark.kind for mark in marks}
+    orders = tools.ledger.marks(upgrade.run.key, environment="", kind=MarkKind.ABORTED)
+    aborted = MarkKind.IMPLEMENTING in kinds and any(order.data.get("back_out") for order in orders)
     return LaneFacts(
         lane_started=MarkKind.LANE_STARTED in kinds,
         change_began=MarkKind.IMPLEMENTING in kinds,
@@ -54,7 +56,7 @@ def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_pro
         accepted=MarkKind.ACCEPTED in kinds,
         signed_off=MarkKind.SIGNED_OFF in kinds,
         work_in_progress=work_in_progress,
-        back_out_wanted=upgrade.mode is Mode.BACK_OUT and MarkKind.LANE_STARTED in kinds,
+        back_out_wanted=MarkKind.LANE_STARTED in kinds and (upgrade.mode is Mode.BACK_OUT or aborted),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +37,8 @@ class HostWork:
     variables: Mapping[str, Any] = field(default_factory=dict)
     closing: bool = False
     """It gives back what a run holds that a person closed."""
+    watch: Callable[[], None] | None = None
+    """Called again and again while it runs, in this task; the limit is kept by the execution itself."""
 
 
 def run_on_hosts(upgrade: Upgrade, tools: Tools, work: HostWork) -> ExecutionResult:
@@ -115,7 +117,7 @@ def _once(
         directory=directory,
     )
     credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))
-    result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=tools.stop)
+    result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=lambda: _looked(tools, work))
     ledger.end_step(
         replace(
             begun,
@@ -136,6 +138,12 @@ def _once(
             reason="; ".join(result.reasons),
         )
     return result
+
+
+def _looked(tools: Tools, work: HostWork) -> bool:
+    if work.watch is not None:
+        work.watch()
+    return tools.stop()
 
 
 def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]:

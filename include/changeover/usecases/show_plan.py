@@ -9,6 +9,7 @@ from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
 from changeover.domain.hypercare import ends_told, reopens_told
 from changeover.domain.lane import EntryPoint, RoleDescription
+from changeover.domain.night import Action, Case, chosen, silence
 from changeover.domain.path import Leg, Product, UpgradePath, plan_path, product_of
 from changeover.domain.plan import Approval, Environment, Plan
 from changeover.domain.release import ReleaseRecord
@@ -215,7 +216,7 @@ def _planning(plan: Plan) -> Branch:
     return Branch(
         "6 Upgrade Implementation Planning",
         "run sheet with the measured times, bound to this plan's digest",
-        (Branch("change", _model(plan)), _approval(plan)),
+        (Branch("change", _model(plan)), _approval(plan), *_night(plan)),
     )
 
 
@@ -227,8 +228,23 @@ def _model(plan: Plan) -> str:
 def _approval(plan: Plan) -> Branch:
     pre = plan.change.pre_approval
     if pre is None:
-        return Branch("approval", _asked(plan, plan.approved_by))
+        return Branch("approval", _asked(plan, plan.approved_by, "plan"))
     return Branch("approval", f"beforehand, as {pre.reference} by {pre.by}, until {pre.until}; refused at high risk")
+
+
+def _night(plan: Plan) -> tuple[Branch, ...]:
+    """Nothing for a plan without a night policy."""
+    if plan.night is None:
+        return ()
+    said = [(case, chosen(plan.night, case)) for case in Case]
+    cases = tuple(Branch(case.replace("_", " "), str(action).replace("_", " ")) for case, action in said if action)
+    own = tuple(
+        Branch(f"{case.replace('_', ' ')} in {name}", str(choice).replace("_", " "))
+        for name, part in plan.night.environments.items()
+        for case in Case
+        if (choice := getattr(part, case, None))
+    )
+    return (Branch("night policy", "what happens when nobody answers", (*cases, *own)),)
 
 
 def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
@@ -260,11 +276,19 @@ def _lane(
             _hosts(environment, around),
             Branch("window", window_text(environment.window)),
             Branch("readiness", "the readiness checks on every host; changes nothing", (step("discover"),)),
-            Branch("go/no-go", _asked(plan, go) if go else "the rule alone: every readiness check passed"),
+            Branch(
+                "go/no-go",
+                _asked(plan, go, "go_no_go", environment.name)
+                if go
+                else "the rule alone: every readiness check passed",
+            ),
             Branch("restore point", "", tuple(map(step, ("quiesce", "restore_point", "restore_drill")))),
             Branch("implement", f"within {limit}", (step("implement"),)),
             Branch("acceptance", "acceptance suite and comparison of business data", (step("verify"),)),
-            Branch("sign-off", _asked(plan, sign) if sign else "passed acceptance is the sign-off"),
+            Branch(
+                "sign-off",
+                _asked(plan, sign, "sign_off", environment.name) if sign else "passed acceptance is the sign-off",
+            ),
             Branch(
                 "verdict",
                 "one of",
@@ -291,8 +315,8 @@ def _support(plan: Plan) -> Branch:
         f"watched for {duration_text(care.length)}, every {duration_text(care.interval)}",
         (
             Branch("ends", ends_told(care, duration_text)),
-            Branch("decision reopened", f"{reopens_told(care)}; by {_asked(plan, plan.kept_by)}"),
-            Branch("accepted by", _asked(plan, plan.support.accepted_by)),
+            Branch("decision reopened", f"{reopens_told(care)}; by {_asked(plan, plan.kept_by, 'hypercare')}"),
+            Branch("accepted by", _asked(plan, plan.support.accepted_by, "support")),
             Branch("restore points", f"kept for {duration_text(plan.restore_points_kept)} after the run has ended"),
         ),
     )
@@ -340,12 +364,20 @@ def _undone(entry: EntryPoint) -> str:
     return _UNDONE[entry.reversible](entry.back_out) if entry.changes_host else "changes nothing on the host"
 
 
-def _asked(plan: Plan, approval: Approval) -> str:
+def _asked(plan: Plan, approval: Approval, gate: str, environment: str = "") -> str:
     names = {person.id: person.name for person in plan.participants}
     who = " or ".join(f"{names.get(name, name)} ({name})" for name in approval.by)
     needed = f"{approval.quorum} of " if approval.quorum > 1 else ""
-    silence = "no answer is a no" if approval.unanswered == "reject" else "no answer lets it go on"
-    return f"{needed}{who}, waited for {duration_text(approval.wait)}; {silence}"
+    quiet = _SILENCE[silence(plan.night, gate, environment)]
+    return f"{needed}{who}, waited for {duration_text(approval.wait)}; {quiet}"
+
+
+_SILENCE = {
+    Action.HOLD: "without an answer they are asked again",
+    Action.BACK_OUT: "no answer is a no and backs out",
+    Action.SKIP_ENVIRONMENT: "no answer is a no",
+    Action.PROCEED: "no answer lets it go on",
+}
 
 
 def window_text(window: Window) -> str:

@@ -10,6 +10,7 @@ from changeover.domain.finding import Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.steering import steering
 from changeover.domain.window import AnyTime
 from changeover.ports import Fleet
 from changeover.usecases.change_gate import change_refusal
@@ -28,7 +29,8 @@ def may_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if taken and not _waited_too_long(upgrade, tools, lane):
         why = "; ".join(taken)
         mark(upgrade, tools, MarkKind.WAITING, lane.name, key=f"waiting-{lane.name}-{why}", reason=why)
-        return wait(f"waits: {why}", until=tools.clock() + WAIT, seen="")
+        seen = steering(tools.ledger.marks(upgrade.run.key), lane.name).seen
+        return wait(f"waits: {why}", until=tools.clock() + WAIT, seen=seen)
     gate = _gate(upgrade, tools, lane, {"change-allows-it": refusal, "place-free": "; ".join(taken)})
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     return yes("the change allows it, nobody else is at work there") if gate.passed else no(*gate.reasons())

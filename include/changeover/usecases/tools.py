@@ -113,7 +113,7 @@ class Reply(StrEnum):
 class Answer:
     """What a stage says. "No" is an answer; a broken tool raises instead.
 
-    With "wait", data has `until` (ISO) and `seen`: the stage is asked again then.
+    With "wait", data has `until` (ISO) and `seen`: the stage is asked again then, or once the steering is another.
     """
 
     reply: Reply

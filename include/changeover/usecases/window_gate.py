@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes, freezes_of
@@ -11,7 +11,9 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.no_return import Reversible, time_needed
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode
+from changeover.domain.plan_check import not_covered
 from changeover.domain.record import MarkKind, meant_for
+from changeover.domain.steering import steering
 from changeover.domain.window import AnyTime, Occurrence
 from changeover.domain.window_check import window_findings
 from changeover.domain.window_start import Agreed, StartDecision, may_go_on, may_start, openings
@@ -19,7 +21,10 @@ from changeover.errors import PlanError
 from changeover.usecases.fleet import clashes
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.planning_facts import durations
-from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
+from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, wait, yes
+
+LONGEST_WAIT = timedelta(days=7)
+"""A window that opens later than this is no reason to keep a run open."""
 
 
 def client_freezes(upgrade: Upgrade, tools: Tools) -> Freezes:
@@ -45,7 +50,7 @@ def reversible(upgrade: Upgrade, tools: Tools) -> Mapping[str, Reversible]:
 
 
 def window_now(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Whether work on an environment may begin now; a start that comes too late is marked as missed."""
+    """Whether work on an environment may begin now: it waits for the opening, and is marked as missed if too late."""
     return _answer(upgrade, tools, lane, may_start, "restore_point")
 
 
@@ -62,8 +67,19 @@ def window_still(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 def baseline_window(upgrade: Upgrade, tools: Tools) -> Answer:
     """The baseline is rebuilt and never backed out for good, so only its window and freezes count."""
-    decision = _decision(upgrade, tools, upgrade.plan.baseline, may_go_on, "")
-    return yes(decision.reason) if decision.may_start else no(decision.reason)
+    lane = upgrade.plan.baseline
+    decision = _decision(upgrade, tools, lane, may_go_on, "")
+    return _wait_for_opening(upgrade, tools, lane, decision) or (
+        yes(decision.reason) if decision.may_start else no(decision.reason)
+    )
+
+
+def latest_start(upgrade: Upgrade, tools: Tools, lane: Environment, *, change: bool = False) -> datetime | None:
+    """After which the lane's host work (`change`: the change itself) does not begin; None where no window closes."""
+    if upgrade.mode is Mode.BACK_OUT:
+        return None
+    ask, first = (may_go_on, "implement") if change else (may_start, "restore_point")
+    return _decision(upgrade, tools, lane, ask, first).latest_safe_start
 
 
 def missed_start(upgrade: Upgrade, tools: Tools) -> str:
@@ -126,9 +142,21 @@ def planning_gate(upgrade: Upgrade, tools: Tools) -> GateResult:
             *window_findings(upgrade.plan, upgrade.lanes, freezes, now=tools.clock()),
             *_too_short(upgrade, tools),
             *clashes(upgrade, tools),
+            *_night_not_covered(upgrade),
         )
     result = CheckResult("windows", "", CheckState.PASSED, f"{len(upgrade.lanes)} windows looked at")
     return GateResult("planning", "", (("windows", ""),), (result,), ("plan",), ("plan",), findings)
+
+
+def _night_not_covered(upgrade: Upgrade) -> Iterator[Finding]:
+    """Nobody may be there when it runs, so everything that can happen has to be decided before."""
+    if missing := not_covered(upgrade.plan):
+        yield Finding(
+            "night-policy-incomplete",
+            "plan",
+            f"it starts by itself, and its night policy says nothing for {', '.join(missing)}",
+            remediation="say under `night` what happens in each of these cases",
+        )
 
 
 def _too_short(upgrade: Upgrade, tools: Tools) -> Iterator[Finding]:
@@ -149,9 +177,27 @@ def _answer(upgrade: Upgrade, tools: Tools, lane: Environment, ask: Callable[...
     if upgrade.mode is Mode.BACK_OUT:
         return yes("a back-out does not wait for a window")
     decision = _decision(upgrade, tools, lane, ask, first)
+    if waits := _wait_for_opening(upgrade, tools, lane, decision):
+        return waits
     if decision.missed:
         mark(upgrade, tools, MarkKind.WINDOW_MISSED, lane.name, key=f"missed-{lane.name}", reason=decision.reason)
     return yes(decision.reason) if decision.may_start else no(decision.reason)
+
+
+def _wait_for_opening(
+    upgrade: Upgrade, tools: Tools, environment: Environment, decision: StartDecision
+) -> Answer | None:
+    """A run that was started before its window waits for it, for so long at most; None when nothing is waited for."""
+    night, now = decision.night, tools.clock()
+    if decision.may_start or decision.missed or decision.latest_safe_start is None:
+        return None
+    if night is None or not timedelta(0) < night.opens - now <= LONGEST_WAIT:
+        return None
+    key = f"waiting-{environment.name}-{night.opens.isoformat()}"
+    until = night.opens.isoformat()
+    mark(upgrade, tools, MarkKind.WAITING_FOR_WINDOW, environment.name, key=key, reason=decision.reason, until=until)
+    seen = steering(tools.ledger.marks(upgrade.run.key), environment.name).seen
+    return wait(f"{environment.name} waits: {decision.reason}", until=night.opens, seen=seen)
 
 
 def _decision(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from changeover.domain.blueprint import Task
 from changeover.domain.blueprint_table import ROLES
+from changeover.domain.night import Action, silence
 from changeover.domain.paper import Audience, Facts, Paper, Points, Section, Table, Text
 from changeover.domain.plan import Approval
 from changeover.usecases.documents.parts import brief, dates, release_changes, way_back
@@ -126,31 +127,42 @@ def _participants(subject: Subject, *, internal: bool) -> Table:
     )
 
 
-SILENCE = {"reject": "a no", "proceed": "no hindrance"}
+SILENCE = {
+    Action.HOLD: "asked again",
+    Action.BACK_OUT: "a no",
+    Action.SKIP_ENVIRONMENT: "a no",
+    Action.PROCEED: "no hindrance",
+}
 
 
-def decisions(subject: Subject) -> tuple[tuple[str, Approval, bool], ...]:
-    """Question, who is asked, and whether the client is among them."""
+def decisions(subject: Subject) -> tuple[tuple[str, Approval, Action, bool], ...]:
+    """Question, who is asked, what their silence means, and whether the client is among them."""
     plan = subject.plan
-    asked: list[tuple[str, Approval]] = [
-        ("The plan, before any of the client's environments is changed", plan.approved_by)
+    asked: list[tuple[str, Approval, Action]] = [
+        ("The plan, before any of the client's environments is changed", plan.approved_by, silence(plan.night, "plan"))
     ]
     for lane in plan.lanes:
-        asked += [(f"{lane.name}: whether the change begins", lane.go_no_go)] if lane.go_no_go else []
-        asked += [(f"{lane.name}: whether the result is accepted", lane.sign_off)] if lane.sign_off else []
-    asked.append(("Whether the new release is kept, if the watch reopens the decision", plan.kept_by))
-    asked.append(("Whether support takes the application over", plan.support.accepted_by))
-    sides = {person.id: person.side for person in plan.participants}
-    return tuple(
-        (question, approval, any(sides.get(who) == "client" for who in approval.by)) for question, approval in asked
+        gates = (
+            ("whether the change begins", lane.go_no_go, "go_no_go"),
+            ("whether the result is accepted", lane.sign_off, "sign_off"),
+        )
+        asked += [
+            (f"{lane.name}: {what}", who, silence(plan.night, gate, lane.name)) for what, who, gate in gates if who
+        ]
+    kept = "Whether the new release is kept, if the watch reopens the decision"
+    asked.append((kept, plan.kept_by, silence(plan.night, "hypercare")))
+    asked.append(
+        ("Whether support takes the application over", plan.support.accepted_by, silence(plan.night, "support"))
     )
+    sides = {person.id: person.side for person in plan.participants}
+    return tuple((*one, any(sides.get(who) == "client" for who in one[1].by)) for one in asked)
 
 
 def _decisions(subject: Subject, *, client: bool) -> Table:
     """For the client the decisions the client has a part in, and support's."""
     rows = tuple(
-        (question, subject.people(approval), spoken(approval.wait), SILENCE[approval.unanswered])
-        for question, approval, theirs in decisions(subject)
+        (question, subject.people(approval), spoken(approval.wait), SILENCE[quiet])
+        for question, approval, quiet, theirs in decisions(subject)
         if theirs or not client or approval is subject.plan.support.accepted_by
     )
     return Table(("Decision", "Decided by", "Waited for", "Silence is"), rows, (7, 5, 2, 2))
