@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,9 @@ class World:
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
+    points: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What differs in a host's report of its restore points."""
+    spec: Any = None
     held: dict[str, HostHold] = field(default_factory=dict)
     """What hosts say of lock, marker and processes; one that is not named is free."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
@@ -155,7 +159,11 @@ class World:
             expectations=Data(self),
             vault=self,
             tell=lambda line: None,
+            wait=self._pass,
         )
+
+    def _pass(self, length: timedelta) -> None:
+        self.now += length
 
     def upgrade(self, *, of: Plan | None = None, **asked: Any) -> Upgrade:
         of = of or plan()
@@ -211,6 +219,7 @@ class World:
     ) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.played.append((spec.environment, spec.playbook, names))
+        self.spec = spec
         self.now += self.took.get(spec.playbook, timedelta(seconds=1))
         bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
         for host in names:
@@ -231,13 +240,29 @@ class World:
         if host in self.unreachable:
             return HostResult(host, HostState.UNREACHABLE)
         report = {
+            **self._point(host),
             "version": self.versions[host],
             "services": {"tracker": "running"},
             "data": {"issues": self.rows[host]},
             "verified": True,
             "readable": True,
-        }
+        } | self.points.get(host, {})
         return HostResult(host, HostState.FAILED if bad else HostState.OK, report=report)
+
+    def _point(self, host: str) -> dict[str, Any]:
+        """What the newest execution says of the host's restore point; nothing where none is asked for."""
+        label = self.spec.variables.get("restore_point") if self.spec else ""
+        if not label or self.spec.playbook not in ("build.yml", "prepare.yml", "restore_point.yml"):
+            return {}
+        return {
+            "label": label,
+            "digest": sha256(f"{host} {label}".encode()).hexdigest(),
+            "path": f"/srv/app/restore_points/{label}",
+            "taken_at": self.now.isoformat(),
+            "current": True,
+            "identity": {"host": host},
+            "taken": ["tracker"],
+        } | self.points.get(host, {})
 
 
 @dataclass

@@ -37,7 +37,7 @@ def record_answer(
     While more people have to say yes, the answer's data has `seconds`: how long they are waited for.
     """
     who = str((responder or {}).get("id") or "")
-    asked = agreed_approval(upgrade, gate, environment).by
+    asked = agreed_approval(upgrade, tools, gate, environment).by
     if who not in asked:
         return no(f"{gate}: answered by {who or 'nobody'}, asked were {', '.join(asked)}")
     before = tally_of(upgrade, tools, gate=gate, environment=environment)
@@ -57,7 +57,7 @@ def record_answer(
 
 def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) -> Answer:
     """Silence is a "no", unless the plan says that this gate goes on without an answer."""
-    approval = agreed_approval(upgrade, gate, environment)
+    approval = agreed_approval(upgrade, tools, gate, environment)
     told = tally_of(upgrade, tools, gate=gate, environment=environment).told()
     proceed = approval.unanswered == "proceed"
     by = "rule: no answer in time, and the plan goes on without" if proceed else "nobody: no answer in time"
@@ -95,7 +95,7 @@ def _write(
 
 def _more(upgrade: Upgrade, tools: Tools, gate: str, environment: str, what: str) -> Answer:
     now = tally_of(upgrade, tools, gate=gate, environment=environment)
-    left = time_left(now, agreed_approval(upgrade, gate, environment), tools.clock())
+    left = time_left(now, agreed_approval(upgrade, tools, gate, environment), tools.clock())
     return yes(f"{gate}: {what}: {now.told()}", seconds=left.total_seconds())
 
 

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 
 from changeover.domain.approval import Tally, approval_of, barred, tally
 from changeover.domain.finding import Finding
+from changeover.domain.loss import at_stake
 from changeover.domain.no_return import no_return
 from changeover.domain.plan import Approval, Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
+from changeover.usecases.back_out_people import for_back_out
+from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import planned_nights, reversible
@@ -26,7 +29,7 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
 
     The answer's data: `asked`, who may answer; `seconds`, how long is waited; `facts`, what they read.
     """
-    approval = agreed_approval(upgrade, gate, environment)
+    approval = agreed_approval(upgrade, tools, gate, environment)
     now = tally_of(upgrade, tools, gate=gate, environment=environment)
     if not now.possible:
         left = ", ".join(now.may_answer) or "nobody"
@@ -55,11 +58,11 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
     )
 
 
-def agreed_approval(upgrade: Upgrade, gate: str, environment: str) -> Approval:
+def agreed_approval(upgrade: Upgrade, tools: Tools, gate: str, environment: str) -> Approval:
     approval = approval_of(upgrade.plan, gate, environment)
     if approval is None:
         raise PlanError(f"the plan names nobody for {gate} of {environment}", then="report it: nobody is to be asked")
-    return approval
+    return for_back_out(upgrade, tools, approval) if gate == "plan" else approval
 
 
 def requesters(upgrade: Upgrade) -> tuple[str, ...]:
@@ -69,7 +72,7 @@ def requesters(upgrade: Upgrade) -> tuple[str, ...]:
 def tally_of(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = "") -> Tally:
     """What the ledger holds of a gate's answers for this very plan text."""
     return tally(
-        agreed_approval(upgrade, gate, environment),
+        agreed_approval(upgrade, tools, gate, environment),
         tools.ledger.marks(upgrade.run.key, environment=environment),
         gate=gate,
         environment=environment,
@@ -118,6 +121,8 @@ def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[s
     hosts = ", ".join(host.name for host in hosts_of(upgrade, tools, lane.name)) or "none on record"
     night = None if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools).get(lane.name)
     yield f"environment {lane.name}", f"hosts {hosts}"
+    if lost := at_stake(lane_marks(upgrade, tools, lane.name)):
+        yield f"would be lost, {lane.name}", "; ".join(lost)
     yield f"window of {lane.name}", describe_window(lane.window, night)
     if night is None:
         yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"
