@@ -153,9 +153,7 @@ def may_leave(batch: Sequence[str], batches: Batches, seen: Sequence[Seen], expe
 
     Every host of the environment has to be seen where it should be, reachable ones or not in this batch alike.
     """
-    if away := tuple(
-        f"{one.host} is unreachable: {one.why or 'it does not answer'}" for one in seen if not one.reached
-    ):
+    if away := tuple(fault for one in seen if not one.reached for fault in still_well(one, expected)):
         return away
     odd = tuple(fault for one in seen for fault in still_well(one, expected))
     staying = [one.host for one in seen if one.serves and one.host not in batch]
@@ -173,11 +171,8 @@ def still_well(one: Seen, expected: Expected) -> tuple[str, ...]:
     if not one.reached:
         return (f"{one.host} is unreachable: {one.why or 'it does not answer'}",)
     wanted = expected.of(one.host)
-    wrong = (
-        ()
-        if _same(one.version, wanted, expected.scheme)
-        else (f"{one.version or 'no version'} found, {wanted} expected",)
-    )
+    right = _same(one.version, wanted, expected.scheme)
+    wrong = () if right else (f"{one.version or 'no version'} found, {wanted} expected",)
     done = expected.standings.get(one.host) is Standing.DONE
     unwell = (f"it was proven and serves no more: {one.why}",) if one.why and done else ()
     return tuple(f"{one.host}: {fault}" for fault in (*wrong, *unwell))
@@ -233,7 +228,7 @@ def labels(marks: Iterable[Mark]) -> dict[str, str]:
 
 
 def serving(marks: Iterable[Mark]) -> frozenset[str]:
-    """Hosts that were opened to users with the new release and were not taken back since; written before the opening."""
+    """Hosts that were opened to users with the new release and not taken back since; written before they open."""
     found: set[str] = set()
     for mark in marks:
         if mark.kind is MarkKind.TRAFFIC_OPENED and mark.host:

@@ -80,8 +80,7 @@ def point_faults(point: Point, wanted: PointWanted) -> tuple[str, ...]:
             (owner != point.host, f"{told}: it is of {owner}"),
             (
                 bool(wanted.recorded and point.digest) and point.digest != wanted.recorded,
-                f"{told}: on record with digest {wanted.recorded[:12]}, found with {point.digest[:12]}; it is never "
-                "written over, and not used",
+                f"{told}: on record with digest {wanted.recorded[:12]}, found with {point.digest[:12]}: not used",
             ),
             (point.current is False, f"{told}: it is of an earlier try, and data was entered since"),
             *_age(point, wanted, told),

@@ -1,4 +1,4 @@
-"""Back-out with judgement: by itself only before users were let in; later by two people, and what is lost is put aside."""
+"""Back-out with judgement: by itself only before users were let in; later by two people, and no row is lost unseen."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def tell_what_is_at_stake(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
         read = run_on_hosts(upgrade, tools, work)
         now = {host.host: host.report.get("data") for host in read.hosts}
         losses = _losses(upgrade, tools, lane, earlier[0], now)
-        told += (texts := _told(upgrade, tools, lane, earlier[0], losses))
+        told += (texts := _told(tools, lane, earlier[0], losses))
         mark(upgrade, tools, MarkKind.DATA_AT_STAKE, lane.name, told=texts)
     return tuple(told)
 
@@ -87,7 +87,7 @@ def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) 
     faults = record_points(upgrade, tools, lane.name, label, taken) if taken.successful else taken.reasons
     now = {host.host: host.report.get("data") for host in taken.hosts}
     losses = _losses(upgrade, tools, lane, earlier, now)
-    faults = faults or tuple(_told(upgrade, tools, lane, earlier, [one for one in losses if not one.known]))
+    faults = faults or tuple(_told(tools, lane, earlier, [one for one in losses if not one.known]))
     if not faults:
         faults = _keep(upgrade, tools, lane, losses)
     if faults:
@@ -95,7 +95,7 @@ def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) 
         again = run_on_hosts(upgrade, tools, opened)
         shut = () if again.successful else ("what was closed could not be opened again", *again.reasons)
         return no("what would be lost could not be put aside, so nothing was put back", *faults, *shut)
-    texts = _told(upgrade, tools, lane, earlier, losses)
+    texts = _told(tools, lane, earlier, losses)
     mark(upgrade, tools, MarkKind.DATA_AT_STAKE, lane.name, told=texts, kept=f"{KEPT} and restore point {label}")
     for text in texts:
         tools.tell(f"put aside: {text}")
@@ -140,7 +140,7 @@ def _as_accepted(tools: Tools, earlier: Run, environment: str) -> dict[str, Data
     return found
 
 
-def _told(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run, losses: list[TableLoss]) -> list[str]:
+def _told(tools: Tools, lane: Environment, earlier: Run, losses: list[TableLoss]) -> list[str]:
     marks = tools.ledger.marks(earlier.key, environment=lane.name, kind=MarkKind.RESTORE_POINT_PROVEN)
     since = f"{marks[-1].at:%Y-%m-%d %H:%MZ}" if marks else "the restore point"
     told = [loss.told(since) for loss in losses if not loss.nothing]

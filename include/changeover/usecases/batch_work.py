@@ -14,7 +14,7 @@ from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import business_data_before, evidence_path, keep_business_data
 from changeover.usecases.lane_facts import lane_marks, newest_gate
 from changeover.usecases.restore_points import no_way_back, record_points
-from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
 
 Found = dict[str, tuple[Standing, str]]
@@ -146,7 +146,7 @@ def _work(
         hosts=hosts,
         restore_point=batch.label,
         variables={"changeover_apart": True},
-        **({"limit": lane.implement_within} if stage == "implement" else {}),
+        limit=lane.implement_within if stage == "implement" else PLAYBOOK_LIMIT,
     )
 
 
