@@ -231,7 +231,7 @@ class World:
         return ExecutionResult(status, results, reasons, "token", self.now, self.now, str(spec.directory))
 
     def _change(self, host: str, spec: ExecutionSpec) -> None:
-        if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
+        if spec.playbook in ("implement.yml", "implement_batch.yml", "back_out.yml", "build.yml"):
             self.versions[host] = spec.variables["target_version"]
         if spec.playbook in ("commit.yml", "release.yml", "stand_down.yml") and host in self.held:
             self.held[host] = replace(self.held[host], lock=None)
@@ -252,6 +252,8 @@ class World:
     def _point(self, host: str) -> dict[str, Any]:
         """What the newest execution says of the host's restore point; nothing where none is asked for."""
         label = self.spec.variables.get("restore_point") if self.spec else ""
+        if self.spec and self.spec.playbook == "expire.yml":
+            return {"removed": list(self.spec.variables["changeover_expired"].get(host, ()))}
         if not label or self.spec.playbook not in ("build.yml", "prepare.yml", "restore_point.yml"):
             return {}
         return {

@@ -246,6 +246,12 @@ def base_step(step: str) -> str:
     return _BATCH_STEP.sub("", step)
 
 
+def of_older_batch(step: str, marks: Sequence[Mark]) -> bool:
+    """Whether a step belongs to a batch before the newest one."""
+    found, newest = _BATCH_STEP.search(step), begun(marks)
+    return bool(found and newest and found.group() != f"_b{newest[-1].number}")
+
+
 def _same(found: str | None, wanted: str, scheme: str) -> bool:
     try:
         return found is not None and same(found, wanted, scheme)

@@ -30,7 +30,8 @@ class TableLoss:
     def told(self, since: str) -> str:
         if not self.known:
             return f"{self.host}: an unknown amount in `{self.table}` since {since}"
-        parts = [f"{len(self.entered)} rows in `{self.table}` entered since {since}"]
+        count = len(self.entered)
+        parts = [f"{count} {'row' if count == 1 else 'rows'} in `{self.table}` entered since {since}"]
         parts += [f"{len(self.changed)} changed"] if self.changed else []
         parts += [f"{self.removed} removed"] if self.removed else []
         return f"{self.host}: {', '.join(parts)}"

@@ -91,7 +91,7 @@ def _changed(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch, ho
     for host in hosts:
         key = f"implementing-{lane.name}-{host.name}-b{batch.number}"
         mark(upgrade, tools, MarkKind.IMPLEMENTING, lane.name, host=host.name, key=key)
-    done = run_on_hosts(upgrade, tools, _work(upgrade, lane, batch, "implement", "implement.yml", hosts))
+    done = run_on_hosts(upgrade, tools, _work(upgrade, lane, batch, "implement", "implement_batch.yml", hosts))
     went_well = () if done.status is StepStatus.UNKNOWN else _ok(done)
     accepted, why = _opened_before(upgrade, tools, lane, batch), "; ".join(done.reasons)
     if not accepted and went_well:
@@ -145,7 +145,6 @@ def _work(
         changes=True,
         hosts=hosts,
         restore_point=batch.label,
-        variables={"changeover_apart": True},
         limit=lane.implement_within if stage == "implement" else PLAYBOOK_LIMIT,
     )
 

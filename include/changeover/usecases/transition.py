@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from changeover.domain.approval import barred
+from changeover.domain.batch import canary_faults
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
@@ -104,6 +105,9 @@ def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, .
             )
             continue
         hosts[environment.name] = recorded.hosts
+        if environment.batches:
+            names = [host.name for host in recorded.hosts]
+            faults += [f"{environment.name}: {fault}" for fault in canary_faults(environment.batches, names)]
     addresses = [(host.address, host.port) for each in hosts.values() for host in each]
     faults += [
         f"two hosts share the address {a}:{p}" for a, p in sorted({x for x in addresses if addresses.count(x) > 1})
