@@ -12,7 +12,7 @@ import pytest
 from changeover.domain.loss import BackOutAsked, refusals, table_losses
 from changeover.domain.no_return import Reversible
 from changeover.domain.outcome import Outcome
-from changeover.domain.record import MarkKind
+from changeover.domain.record import Mark, MarkKind
 from changeover.usecases import lane, planning
 from changeover.usecases.answers import record_answer
 from changeover.usecases.ask import open_request
@@ -176,7 +176,7 @@ def test_nothing_is_backed_out_by_itself_once_commit_had_begun(world: World) -> 
     training = upgrade.lanes[0]
     for stage in ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance"):
         getattr(lane, stage)(upgrade, tools, training)
-    lane.mark(upgrade, tools, MarkKind.COMMITTING, training.name)
+    world.ledger.mark(Mark(upgrade.run.key, MarkKind.COMMITTING, world.now, training.name))
     lane.verdict(upgrade, tools, training)
     answer = lane.back_out(upgrade, tools, training)
     assert answer.reply is Reply.NO

@@ -165,7 +165,7 @@ def test_an_unreachable_host_anywhere_stops_the_rollout(farm: Farm, lost: str) -
         if spec.playbook == "reopen.yml" and spec.step == "reopen_b1":
             farm.unreachable.add(lost)
 
-    farm.at = break_it  # type: ignore[method-assign]
+    farm.at = break_it
     upgrade, tools = farm.batched(failure_budget="100%", keep_serving=0)
     answers = through(upgrade, tools)
     assert farm.changed() == [("web1",)]
@@ -178,7 +178,7 @@ def test_a_host_that_goes_away_in_its_batch_is_not_backed_out_blindly(farm: Farm
         if spec.step == "implement_b2":
             farm.unreachable.add("web2")
 
-    farm.at = break_it  # type: ignore[method-assign]
+    farm.at = break_it
     upgrade, tools = farm.batched(failure_budget=3)
     through(upgrade, tools)
     assert farm.where(upgrade)["web2"] == "unreachable"
@@ -233,7 +233,7 @@ def test_a_host_that_falls_ill_while_it_soaks_stops_the_rollout(farm: Farm) -> N
         if spec.playbook == "discover.yml" and len(farm.changed()) == 1:
             farm.versions["web1"] = OLD
 
-    farm.at = roll_back_by_hand  # type: ignore[method-assign]
+    farm.at = roll_back_by_hand
     upgrade, tools = farm.batched(soak="1m")
     answers = through(upgrade, tools)
     assert f"web1: {OLD} found, {NEW} expected" in answers["implement"].text
@@ -255,10 +255,10 @@ def test_a_lost_task_goes_on_with_the_batch_that_was_begun(farm: Farm) -> None:
 
     def die(spec: ExecutionSpec) -> None:
         if spec.step == "implement_b2":
-            farm.at = lambda spec: None  # type: ignore[method-assign]
+            farm.at = lambda spec: None
             raise Gone
 
-    farm.at = die  # type: ignore[method-assign]
+    farm.at = die
     upgrade, tools = farm.batched()
     environment = upgrade.lanes[0]
     for stage in ("window", "readiness", "go_no_go", "restore_point"):

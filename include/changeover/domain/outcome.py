@@ -78,7 +78,12 @@ def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
     if missing:
         return Verdict(
             Outcome.UNKNOWN,
-            ("the change began and neither success nor back-out is proven", *missing),
+            (
+                "the change began and neither success nor back-out is proven",
+                *proofs.doubts,
+                *missing,
+                *proofs.issues,
+            ),
         )
     if proofs.issues:
         return Verdict(Outcome.SUCCESSFUL_WITH_ISSUES, proofs.issues)
