@@ -49,7 +49,8 @@ class Place:
 
     def end(self, run: DagRun, *, kill: bool = False) -> str:
         """Everybody who is asked says yes, one after the other; the state in which Airflow's run ended."""
-        killed, answered = [], set()
+        killed: list[int] = []
+        answered: set[tuple[str, str]] = set()
 
         def look(_now: DagRun) -> None:
             for request in client.requests(run):
@@ -197,7 +198,7 @@ def test_a_rollout_changes_one_host_after_the_other_and_proves_each(place: Place
 
 def test_rows_that_a_back_out_would_lose_are_shown_and_put_aside_first(place: Place, rolled_out: DagRun) -> None:
     """C18: two people say yes; each host goes back to its own restore point; the row is readable in the export."""
-    assert rolled_out
+    assert rolled_out.dag_id == DAG
     before = place.issues("prod1")
     place.admin("prod1", "create", "issue", "title=entered on the new release")
     run = place.begin("back-out", "production")
