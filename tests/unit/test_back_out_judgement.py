@@ -138,7 +138,7 @@ def test_what_cannot_be_put_aside_is_not_put_back(world: World) -> None:
     answer = lane.back_out(upgrade, tools, training)
     assert answer.reply is Reply.NO
     assert "so nothing was put back" in answer.text
-    assert world.playbooks("training")[-1] == "reopen.yml"
+    assert world.playbooks("training")[-1] == "stand_down.yml", "opened again, and the locks given back"
     assert world.versions["train1"] == NEW
 
 

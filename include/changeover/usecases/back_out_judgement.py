@@ -91,7 +91,7 @@ def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) 
     if not faults:
         faults = _keep(upgrade, tools, lane, losses)
     if faults:
-        opened = HostWork("reopen", "reopen.yml", lane.name, upgrade.plan.to_version, changes=True)
+        opened = HostWork("stand_down", "stand_down.yml", lane.name, upgrade.plan.to_version, changes=True)
         again = run_on_hosts(upgrade, tools, opened)
         shut = () if again.successful else ("what was closed could not be opened again", *again.reasons)
         return no("what would be lost could not be put aside, so nothing was put back", *faults, *shut)
