@@ -123,3 +123,5 @@ class RoleDescription:
     application: str
     version_scheme: str
     entry_points: Mapping[str, EntryPoint]
+    together: str = ""
+    """Why all hosts of an environment have to be changed together; "" where they may go one after another."""

@@ -122,8 +122,6 @@ class BackOutAsked:
     approved_by: tuple[str, ...]
     reversible: Reversible = Reversible.UNTIL_COMMIT
     """Of the role's `implement`."""
-    not_applicable: str = ""
-    """Why the plan says that its back-out does not apply."""
 
 
 PERSONS = 2
@@ -139,8 +137,8 @@ def refusals(asked: BackOutAsked) -> tuple[str, ...]:
             f"no proven restore point of {asked.environment} is on record",
             f"still possible: go on with the new release and correct it; {still}",
         )
-    if asked.reversible is Reversible.NO or asked.not_applicable:
-        why = asked.not_applicable or "the application's role declares that its implement cannot be taken back"
+    if asked.reversible is Reversible.NO:
+        why = "the application's role declares that its implement cannot be taken back"
         return (why, f"still possible: go on with the new release and correct it; {still}")
     if asked.opened is None:
         return ()

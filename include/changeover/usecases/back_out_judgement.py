@@ -35,7 +35,6 @@ def judge(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         opened,
         tally_of(upgrade, tools, gate="plan").approved,
         reversible(upgrade, tools).get("implement", Reversible.UNTIL_COMMIT),
-        lane.not_applicable.get("back_out", ""),
     )
     if reasons := refusals(asked):
         return no(*reasons)
