@@ -37,13 +37,13 @@ def committed(world: World) -> None:
     assert go_through(upgrade, tools, upgrade.lanes[0])["settle"].reply is Reply.YES
 
 
-def back_out_run(world: World) -> tuple[Upgrade, Tools]:
+def back_out_run(world: World, name: str = "manual__2") -> tuple[Upgrade, Tools]:
     world.now += timedelta(minutes=45)
     run = requested_run(
         plan(),
         plan_digest="d" * 64,
         plan_text="text",
-        dag_run_id="manual__2",
+        dag_run_id=name,
         requested_by="ops",
         asked={"mode": "back-out", "environments": ["training"], "reason": "orders are wrong"},
         at=world.now,
@@ -140,6 +140,26 @@ def test_what_cannot_be_put_aside_is_not_put_back(world: World) -> None:
     assert "so nothing was put back" in answer.text
     assert world.playbooks("training")[-1] == "stand_down.yml", "opened again, and the locks given back"
     assert world.versions["train1"] == NEW
+
+
+def test_what_was_backed_out_is_not_put_back_once_more(world: World) -> None:
+    """Users went on with the old release since; the same restore point would take that from them."""
+    committed(world)
+    upgrade, tools = back_out_run(world)
+    approve(upgrade, tools, "owner", "support")
+    for stage in ("window", "verdict", "back_out", "settle"):
+        getattr(lane, stage)(upgrade, tools, upgrade.lanes[0])
+    assert world.versions["train1"] == OLD
+    enter(world)
+    upgrade, tools = back_out_run(world, "manual__3")
+    approve(upgrade, tools, "owner", "support")
+    begun = len(world.played)
+    lane.window(upgrade, tools, upgrade.lanes[0])
+    lane.verdict(upgrade, tools, upgrade.lanes[0])
+    answer = lane.back_out(upgrade, tools, upgrade.lanes[0])
+    assert answer.reply is Reply.NO
+    assert "put the old release back already" in answer.text
+    assert len(world.played) == begun
 
 
 def test_a_back_out_that_fails_after_two_people_said_yes_is_called_so(world: World) -> None:

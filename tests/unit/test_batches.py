@@ -16,6 +16,9 @@ from changeover.domain.outcome import Outcome
 from changeover.domain.record import Mark, MarkKind
 from changeover.ports import Credentials, ExecutionSpec
 from changeover.usecases import lane
+from changeover.usecases.answers import record_answer
+from changeover.usecases.ask import open_request
+from changeover.usecases.open_run import requested_run
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import ENVIRONMENTS, NEW, OLD, World, estate, plan
@@ -315,3 +318,31 @@ def test_status_shows_where_each_host_stands(farm: Farm) -> None:
     assert production["host_standings"] == farm.where(upgrade)
     training = next(one for one in shown["environments"] if one["name"] == "training")
     assert training["host_standings"] == {}
+
+
+def test_a_rollout_that_users_are_on_goes_back_host_by_host_to_its_own_restore_points(farm: Farm) -> None:
+    """C18: by a run of its own, with two people; the label of each host's batch, not one for all."""
+    first, tools = farm.batched(sizes=["50%"])
+    through(first, tools)
+    farm.now += timedelta(minutes=30)
+    asked = {"mode": "back-out", "environments": ["production"], "reason": "orders are wrong"}
+    run = requested_run(
+        first.plan,
+        plan_digest="d" * 64,
+        plan_text="text",
+        dag_run_id="manual__2",
+        requested_by="ops",
+        asked=asked,
+        at=farm.now,
+    )
+    upgrade = Upgrade(farm.ledger.open_run(run), first.plan, first.record)
+    assert check_entry(upgrade, tools).reply is Reply.YES
+    open_request(upgrade, tools, gate="plan")
+    for who in ("owner", "support"):
+        record_answer(upgrade, tools, gate="plan", environment="", option="Approve", responder={"id": who})
+    for stage in ("window", "verdict", "back_out", "settle"):
+        getattr(lane, stage)(upgrade, tools, upgrade.lanes[0])
+    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
+    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
+    assert back == [("web1",), ("web2", "web3"), ("web4",)]
+    assert {farm.versions[host] for host in WEB} == {OLD}

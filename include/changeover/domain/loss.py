@@ -120,6 +120,8 @@ class BackOutAsked:
     opened: datetime | None
     """When users were let in; None: they were not."""
     approved_by: tuple[str, ...]
+    backed_out_by: str = ""
+    """The run that put the old release back already."""
     reversible: Reversible = Reversible.UNTIL_COMMIT
     """Of the role's `implement`."""
 
@@ -132,6 +134,11 @@ def refusals(asked: BackOutAsked) -> tuple[str, ...]:
     """Why it is refused, with what is still possible; nothing when it may be done."""
     kept = f"the copy {asked.restore_point} on the hosts can be read, and restored by hand beside the new release"
     still = kept if asked.restore_point else "the client's own backups"
+    if asked.backed_out_by:
+        return (
+            f"run {asked.backed_out_by} put the old release back already: once more would lose what came since",
+            "still possible: nothing is to be put back; start an upgrade again when its cause is mended",
+        )
     if asked.restore_point is None:
         return (
             f"no proven restore point of {asked.environment} is on record",

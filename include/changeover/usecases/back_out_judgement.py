@@ -15,7 +15,7 @@ from changeover.ports import Datasets
 from changeover.usecases.ask import tally_of
 from changeover.usecases.back_out_people import earlier_opening
 from changeover.usecases.evidence import business_data_before, keep_text
-from changeover.usecases.lane_facts import earlier_change, lane_marks
+from changeover.usecases.lane_facts import backed_out_by, earlier_change, lane_marks
 from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
@@ -34,6 +34,7 @@ def judge(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         earlier[1] if earlier else None,
         opened,
         tally_of(upgrade, tools, gate="plan").approved,
+        backed_out_by(upgrade, tools, lane.name),
         reversible(upgrade, tools).get("implement", Reversible.UNTIL_COMMIT),
     )
     if reasons := refusals(asked):

@@ -164,3 +164,15 @@ def earlier_change(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Ru
         if point and fresh(MarkKind.IMPLEMENTING, marks):
             return run, str(point.data["label"])
     return None
+
+
+def backed_out_by(upgrade: Upgrade, tools: Tools, environment: str) -> str:
+    """The newest earlier run that touched the environment, where it ended there with the old release put back."""
+    for run in tools.ledger.runs(limit=500):
+        if run.dag_id != upgrade.run.dag_id or run.key == upgrade.run.key:
+            continue
+        kinds = (MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT, MarkKind.BACKED_OUT)
+        touched = [m for m in tools.ledger.marks(run.key, environment=environment) if m.kind in kinds]
+        if touched:
+            return run.key if touched[-1].kind is MarkKind.BACKED_OUT else ""
+    return ""
