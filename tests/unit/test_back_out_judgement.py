@@ -101,7 +101,6 @@ def test_with_two_people_the_rows_are_put_aside_first_and_the_loss_is_told(world
     approve(upgrade, tools, "owner", "support")
     training = upgrade.lanes[0]
     lane.window(upgrade, tools, training)
-    lane.verdict(upgrade, tools, training)
     begun = len(world.played)
     played = World.run
 
@@ -112,8 +111,10 @@ def test_with_two_people_the_rows_are_put_aside_first_and_the_loss_is_told(world
         return played(self, spec, *args, **how)
 
     world.run = restoring.__get__(world)  # type: ignore[method-assign]
+    assert lane.verdict(upgrade, tools, training).reply is Reply.YES
     assert lane.back_out(upgrade, tools, training).reply is Reply.YES
-    assert [p for _, p, _ in world.played[begun:]][:2] == ["restore_point.yml", "back_out.yml"]
+    playbooks = [p for _, p, _ in world.played[begun:]]
+    assert playbooks == ["restore_point.yml", "back_out.yml", "verify.yml", "release.yml"], "three at most in one stage"
     lane.settle(upgrade, tools, training)
     verdict = world.ledger.outcomes(upgrade.run.key)["training"]
     assert verdict.outcome is Outcome.BACKED_OUT
@@ -134,10 +135,10 @@ def test_what_cannot_be_put_aside_is_not_put_back(world: World) -> None:
     world.breaks["training", "restore_point.yml"] = ("train1",)
     training = upgrade.lanes[0]
     lane.window(upgrade, tools, training)
-    lane.verdict(upgrade, tools, training)
-    answer = lane.back_out(upgrade, tools, training)
+    answer = lane.verdict(upgrade, tools, training)
     assert answer.reply is Reply.NO
     assert "so nothing was put back" in answer.text
+    assert lane.back_out(upgrade, tools, training).reply is Reply.NOT_APPLICABLE
     assert world.playbooks("training")[-1] == "stand_down.yml", "opened again, and the locks given back"
     assert world.versions["train1"] == NEW
 
@@ -155,9 +156,9 @@ def test_what_was_backed_out_is_not_put_back_once_more(world: World) -> None:
     approve(upgrade, tools, "owner", "support")
     begun = len(world.played)
     lane.window(upgrade, tools, upgrade.lanes[0])
-    lane.verdict(upgrade, tools, upgrade.lanes[0])
-    answer = lane.back_out(upgrade, tools, upgrade.lanes[0])
+    answer = lane.verdict(upgrade, tools, upgrade.lanes[0])
     assert answer.reply is Reply.NO
+    assert lane.back_out(upgrade, tools, upgrade.lanes[0]).reply is Reply.NOT_APPLICABLE
     assert "put the old release back already" in answer.text
     assert len(world.played) == begun
 
@@ -197,10 +198,10 @@ def test_nothing_is_backed_out_by_itself_once_commit_had_begun(world: World) -> 
     for stage in ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance"):
         getattr(lane, stage)(upgrade, tools, training)
     world.ledger.mark(Mark(upgrade.run.key, MarkKind.COMMITTING, world.now, training.name))
-    lane.verdict(upgrade, tools, training)
-    answer = lane.back_out(upgrade, tools, training)
+    answer = lane.verdict(upgrade, tools, training)
     assert answer.reply is Reply.NO
     assert "nothing is backed out by itself any more" in answer.text
+    assert lane.back_out(upgrade, tools, training).reply is Reply.NOT_APPLICABLE
     assert "back_out.yml" not in world.playbooks("training")
 
 

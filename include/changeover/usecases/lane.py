@@ -202,6 +202,10 @@ def verdict(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     decision, why = decide(lane_facts(upgrade, tools, lane, work_in_progress=False))
     if decision is Decision.NOT_STARTED:
         return not_applicable(why)
+    judged = back_out_judgement.judge(upgrade, tools, lane) if decision is Decision.BACK_OUT else yes(why)
+    if judged.reply is not Reply.YES:
+        mark(upgrade, tools, MarkKind.DECIDED, lane.name, decision=Decision.LEAVE, why=judged.text)
+        return judged
     mark(upgrade, tools, MarkKind.DECIDED, lane.name, decision=decision, why=why)
     if decision is Decision.LEAVE:
         return no(f"nothing more is touched: {why}; `changeover settle {upgrade.run.key}` asks the hosts")
@@ -237,9 +241,6 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Its own run on the hosts that were touched, proven by the old release's acceptance and the data comparison."""
     if not _decided(upgrade, tools, lane, Decision.BACK_OUT):
         return not_applicable("the verdict is not to back out")
-    judged = back_out_judgement.judge(upgrade, tools, lane)
-    if judged.reply is not Reply.YES:
-        return judged
     if lane.batches and upgrade.mode is not Mode.BACK_OUT:
         return back_out_rollout(upgrade, tools, lane)
     points = _points_to_put_back(upgrade, tools, lane)
