@@ -13,7 +13,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["changeover"],
-    doc_md="Delivers CMDB writes that could not be delivered when they were made. Safe to run at any time.",
+    doc_md="Delivers CMDB writes that could not be delivered when they were made, and removes restore points past "
+    "their time. Safe to run at any time.",
 ):
 
     @task(task_id="deliver_outbox", task_display_name="Deliver waiting CMDB writes")
@@ -24,6 +25,16 @@ with DAG(
         return deliver_waiting()
 
     deliver_outbox()
+
+    @task(task_id="expire_restore_points", task_display_name="Remove restore points past their time")
+    def expire_restore_points() -> str:
+        """Of runs that were closed longer ago than their plan keeps them (`restore_points_kept`)."""
+        from changeover.orchestration.run_context import ConnectionVault
+        from changeover.wiring import expire_restore_points as expire
+
+        return expire(ConnectionVault())
+
+    expire_restore_points()
 
 
 with DAG(

@@ -124,8 +124,18 @@ def print_view(view: RunView) -> None:
         if part.steps or part.gates or part.outcome:
             console.print()
             console.print(_table(part))
+            for line in _hosts_told(part):
+                console.print(f"  {line}", highlight=False, markup=False)
             for reason in part.outcome.reasons if part.outcome and part.name else ():
                 console.print(f"  {reason}", style="dim", highlight=False, markup=False)
+
+
+def _hosts_told(part: EnvironmentView) -> list[str]:
+    """Where the hosts of a rollout stand, and what is still taken from them."""
+    from changeover.domain.taken import told
+
+    each = ", ".join(f"{host} {standing.replace('_', ' ')}" for host, standing in part.standings.items())
+    return [*([f"hosts: {each}"] if each else []), *told(part.marks)]
 
 
 def _outcome_line(view: RunView) -> RenderableType:

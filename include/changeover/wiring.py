@@ -188,6 +188,19 @@ def deliver_waiting() -> str:
     return str(report)
 
 
+def expire_restore_points(vault: Vault) -> str:
+    """Remove the restore points whose time is over; what could not be removed is told, and tried again a day later."""
+    from changeover.usecases.expire_points import expire_points
+
+    settings = load_settings()
+    if not is_made(settings.ledger_url):
+        return "there is no ledger yet"
+    found = expire_points(
+        tools(vault=vault, tell=lambda _: None, settings=settings), lambda run: pinned_upgrade(settings, run)
+    )
+    return str(found)
+
+
 def write_report_files(tools: Tools, run_key: str) -> dict[str, Path]:
     """The run's report and its review, as HTML and JSON under the reports directory; each whole or not at all."""
     from changeover.adapters.report_files import write_report, write_review

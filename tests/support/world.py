@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,9 @@ class World:
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
     ended: dict[Path, ExecutionResult] = field(default_factory=dict)
+    points: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What differs in a host's report of its restore points."""
+    spec: Any = None
     held: dict[str, HostHold] = field(default_factory=dict)
     """What hosts say of lock, marker and processes; one that is not named is free."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
@@ -162,7 +166,11 @@ class World:
             expectations=Data(self),
             vault=self,
             tell=lambda line: None,
+            wait=self._pass,
         )
+
+    def _pass(self, length: timedelta) -> None:
+        self.now += length
 
     def upgrade(self, *, of: Plan | None = None, **asked: Any) -> Upgrade:
         of = of or plan()
@@ -232,6 +240,7 @@ class World:
     def _play(self, spec: ExecutionSpec, stop: Callable[[], bool]) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.played.append((spec.environment, spec.playbook, names))
+        self.spec = spec
         needs = self.took.get(spec.playbook, timedelta(seconds=1))
         ended = spec.playbook == "implement.yml" and needs > spec.timeout
         self.now += spec.timeout if ended else needs
@@ -253,7 +262,7 @@ class World:
         return ExecutionResult(status, results, reasons, "token", self.now, self.now, str(spec.directory))
 
     def _change(self, host: str, spec: ExecutionSpec) -> None:
-        if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
+        if spec.playbook in ("implement.yml", "implement_batch.yml", "back_out.yml", "build.yml"):
             self.versions[host] = spec.variables["target_version"]
         if spec.playbook in ("commit.yml", "release.yml", "stand_down.yml") and host in self.held:
             self.held[host] = replace(self.held[host], lock=None)
@@ -262,14 +271,32 @@ class World:
         if host in self.unreachable:
             return HostResult(host, HostState.UNREACHABLE)
         report = {
+            **self._point(host),
             "version": self.versions[host],
             "services": {"tracker": "running"},
             "data": {"issues": self.rows[host]},
             "verified": True,
             "readable": True,
             **({"errors": {"tracker": self.errors[host]}} if host in self.errors else {}),
-        }
+        } | self.points.get(host, {})
         return HostResult(host, HostState.FAILED if bad else HostState.OK, report=report)
+
+    def _point(self, host: str) -> dict[str, Any]:
+        """What the newest execution says of the host's restore point; nothing where none is asked for."""
+        label = self.spec.variables.get("restore_point") if self.spec else ""
+        if self.spec and self.spec.playbook == "expire.yml":
+            return {"removed": list(self.spec.variables["changeover_expired"].get(host, ()))}
+        if not label or self.spec.playbook not in ("build.yml", "prepare.yml", "restore_point.yml"):
+            return {}
+        return {
+            "label": label,
+            "digest": sha256(f"{host} {label}".encode()).hexdigest(),
+            "path": f"/srv/app/restore_points/{label}",
+            "taken_at": self.now.isoformat(),
+            "current": True,
+            "identity": {"host": host},
+            "taken": ["tracker"],
+        } | self.points.get(host, {})
 
 
 @dataclass

@@ -243,6 +243,14 @@ META = {
 }
 
 
+def test_batches_are_refused_where_the_role_says_that_hosts_are_changed_together(content: Settings) -> None:
+    spoil(content, ("kind: production\n", "kind: production\n    batches: {sizes: [1]}\n"))
+    assert check(content).ok
+    put(role(content) / "meta/changeover.yml", meta() + "together: They share one database\n")
+    (fault,) = told(content)
+    assert "hosts of app are changed together: They share one database" in fault
+
+
 @pytest.mark.parametrize(("old", "new", "words"), META.values(), ids=META)
 def test_faults_of_the_roles_description_are_told(content: Settings, old: str, new: str, words: str) -> None:
     assert old in meta()

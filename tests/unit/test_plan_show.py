@@ -140,3 +140,11 @@ def test_the_vendors_steps_by_hand_are_shown(content: Settings) -> None:
     assert find(leg, "share of the window").detail == (
         "100%; no record says how long it takes; the rehearsal measures it anew"
     )
+
+
+def test_batches_are_told_where_the_plan_has_them(content: Settings) -> None:
+    batches = "kind: production\n    batches: {sizes: [2, 25%], soak: 5m}\n"
+    put(content.plans / "acme/app-2.yaml", plan_with(("kind: production\n", batches)))
+    told = find(shown(content, cmdb()), SUB_PROCESSES[7], "production", "implement").detail
+    assert "in batches: the first host as canary, then 2, 25%, 5m apart" in told
+    assert "batches" not in find(shown(content, cmdb()), SUB_PROCESSES[7], "training", "implement").detail

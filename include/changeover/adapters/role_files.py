@@ -41,6 +41,8 @@ class RoleMeta(Document):
     application: Name
     version_scheme: SchemeName
     entry_points: Mapping[str, EntryPointMeta] = Field(min_length=1)
+    together: Line = ""
+    """Why the hosts of an environment cannot be changed in batches, such as a database they share."""
     analysis: AnalysisTraits = AnalysisTraits()
     """What analyses of the application have to know."""
 
@@ -88,7 +90,7 @@ def _description(meta: RoleMeta) -> RoleDescription:
         name: EntryPoint(name, entry.title, entry.changes_host, entry.back_out, entry.reversible)
         for name, entry in meta.entry_points.items()
     }
-    return RoleDescription(meta.application, meta.version_scheme, points)
+    return RoleDescription(meta.application, meta.version_scheme, points, meta.together)
 
 
 def _specified(path: Path) -> tuple[frozenset[str], tuple[Fault, ...]]:

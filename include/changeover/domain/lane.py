@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from changeover.domain.record import Mark, MarkKind
 
 
 class Decision(StrEnum):
@@ -14,6 +16,8 @@ class Decision(StrEnum):
     BACK_OUT = "back_out"
     STAND_DOWN = "stand_down"
     NOT_STARTED = "not_started"
+    LEAVE = "leave"
+    """Touch nothing: a person asks the hosts and decides."""
 
 
 def lane_group(environment: str) -> str:
@@ -35,6 +39,8 @@ class LaneFacts:
     """An execution of this environment has not ended: nothing else may be started on its hosts."""
     back_out_wanted: bool = False
     """The run's mode is back-out, or somebody ended the run and wants the change taken back."""
+    doubts: tuple[str, ...] = ()
+    """Work on hosts ended so that nobody knows what is true there, and no person has decided since."""
 
 
 def decide(facts: LaneFacts) -> tuple[Decision, str]:
@@ -48,6 +54,8 @@ def decide(facts: LaneFacts) -> tuple[Decision, str]:
         return Decision.BACK_OUT, "the operator asked for a back-out"
     if not facts.lane_started:
         return Decision.NOT_STARTED, "the lane did not start"
+    if facts.doubts:
+        return Decision.LEAVE, "; ".join(facts.doubts)
     if not facts.change_began:
         return Decision.STAND_DOWN, "the change had not begun on any host"
     if facts.implemented and facts.accepted and facts.signed_off:
@@ -62,6 +70,16 @@ def decide(facts: LaneFacts) -> tuple[Decision, str]:
         if not done
     ]
     return Decision.BACK_OUT, f"the change began and is not {', not '.join(missing)}"
+
+
+def in_doubt(marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Work that ended `unknown` since a person last decided: nothing starts by itself on its hosts (C05, C11)."""
+    last = max((n for n, mark in enumerate(marks) if mark.kind is MarkKind.SETTLED), default=-1)
+    return tuple(
+        f"what is true is not known: {mark.data.get('reason') or 'work was lost'}"
+        for mark in marks[last + 1 :]
+        if mark.kind is MarkKind.BLOCKED
+    )
 
 
 def hosts_to_back_out(policy: str, *, touched: Iterable[str], failed: Iterable[str]) -> tuple[str, ...]:
@@ -105,3 +123,5 @@ class RoleDescription:
     application: str
     version_scheme: str
     entry_points: Mapping[str, EntryPoint]
+    together: str = ""
+    """Why all hosts of an environment have to be changed together; "" where they may go one after another."""

@@ -67,7 +67,11 @@ ILLEGAL: Mapping[Case, Mapping[Action, str]] = {
     },
     Case.IMPLEMENT_FAILED: {_SKIP: _BEGUN, _ON: f"what failed {_NEVER_KEPT}"},
     Case.ACCEPTANCE_FAILED: {_SKIP: _BEGUN, _ON: f"what was not accepted {_NEVER_KEPT}"},
-    Case.EXECUTION_UNKNOWN: {_SKIP: _BEGUN, _ON: f"what nobody can vouch for {_NEVER_KEPT}"},
+    Case.EXECUTION_UNKNOWN: {
+        _BACK: "nothing begins by itself beside what may still run; a person asks the hosts (settle) and decides",
+        _SKIP: _BEGUN,
+        _ON: f"what nobody can vouch for {_NEVER_KEPT}",
+    },
     Case.DECIDE_BY_PASSED: {_SKIP: _BEGUN},
     Case.WINDOW_END_PASSED: {_SKIP: _BEGUN},
     Case.HYPERCARE_FAILED: {_BACK: _KEPT, _SKIP: _KEPT, _ON: "a watch that failed never ends well by silence"},
@@ -99,7 +103,8 @@ class LaneNight(Document):
     acceptance_failed: Choice | None = None
     """The result did not pass its tests: `hold` (hosts stay as they are until "decide by"), `back_out`."""
     execution_unknown: Choice | None = None
-    """Nobody can say what the change did, since its execution was lost: `hold`, `back_out`."""
+    """Nobody can say what the change did, since its execution was lost: `hold` (nothing begins on its hosts until a
+    person has asked them and decided). Nothing else is possible."""
     decide_by_passed: Choice | None = None
     """The last moment for "go back" came and the result is not accepted yet: `back_out` (a running change is ended in
     time), `proceed` (it is finished), `hold` (what runs is finished, nothing further begins)."""

@@ -55,6 +55,10 @@ class EnvironmentProofs:
     issues: tuple[str, ...] = ()
     hosts_backed_out: tuple[str, ...] = ()
     """The hosts a back-out was run on; empty means all of them."""
+    hosts_untouched: tuple[str, ...] = ()
+    """Hosts that this run never began to change."""
+    doubts: tuple[str, ...] = ()
+    """Work on its hosts ended so that nobody knows what is true there, and no person has decided since."""
     version_scheme: str = "pep440"
 
 
@@ -74,7 +78,12 @@ def environment_verdict(proofs: EnvironmentProofs) -> Verdict:
     if missing:
         return Verdict(
             Outcome.UNKNOWN,
-            ("the change began and neither success nor back-out is proven", *missing),
+            (
+                "the change began and neither success nor back-out is proven",
+                *proofs.doubts,
+                *missing,
+                *proofs.issues,
+            ),
         )
     if proofs.issues:
         return Verdict(Outcome.SUCCESSFUL_WITH_ISSUES, proofs.issues)
@@ -90,6 +99,8 @@ def _untouched(proofs: EnvironmentProofs) -> Verdict:
         for host, version in sorted(proofs.versions.items())
         if version is not None and not _same(version, proofs.from_version, proofs)
     )
+    if proofs.doubts:
+        return Verdict(Outcome.UNKNOWN, (*proofs.doubts, *proofs.issues, *strange))
     if proofs.window_missed:
         return Verdict(Outcome.MISSED, (*proofs.issues, *strange))
     return Verdict(Outcome.REFUSED, (*proofs.issues, *strange, "nothing was touched"))
@@ -104,7 +115,7 @@ def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
     )
     if missing:
         return Verdict(Outcome.BACK_OUT_FAILED, (*missing, *proofs.issues))
-    kept = tuple(host for host in proofs.hosts_planned if host not in chosen)
+    kept = tuple(host for host in proofs.hosts_planned if host not in (*chosen, *proofs.hosts_untouched))
     if kept:
         found = ", ".join(f"{host} keeps {proofs.versions.get(host)}" for host in kept)
         return Verdict(
@@ -117,7 +128,8 @@ def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
     return Verdict(
         Outcome.BACKED_OUT,
         (
-            f"{proofs.from_version} runs on {', '.join(proofs.hosts_planned)} and was accepted",
+            f"{proofs.from_version} runs on {', '.join(chosen)} and was accepted",
+            *((f"never changed: {', '.join(proofs.hosts_untouched)}",) if proofs.hosts_untouched else ()),
             *proofs.issues,
         ),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from changeover.domain.batch import Batches
 from changeover.domain.change_control import ChangeControl, change_faults
 from changeover.domain.estate import Document, Line, Name, Person
 from changeover.domain.night import Night, night_faults
@@ -193,6 +194,8 @@ class Environment(Document):
     out, what the analysis measures counts."""
     implement_within: Span = timedelta(hours=2)
     """Limit of the implementation step; past it the step is stopped and counts as failed."""
+    batches: Batches | None = None
+    """Changes the hosts in batches; without it all hosts are closed, changed and accepted together."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Variables given to the application's role; a secret never belongs here."""
     not_applicable: Mapping[str, Line] = Field(default_factory=dict)
@@ -339,6 +342,11 @@ def _environment_faults(document: Mapping[str, Any]) -> list[str]:
     names = [environment.get("name") for environment in environments]
     faults = [f"environments: {name!r} is named twice" for name in _repeated(names)]
     kinds = [environment.get("kind") for environment in environments]
+    faults += [
+        f"environments.{i}.batches: the baseline is changed as a whole"
+        for i, environment in enumerate(environments)
+        if environment.get("kind") == "baseline" and environment.get("batches")
+    ]
     if kinds and (kinds.count("baseline") != 1 or kinds[0] != "baseline"):
         faults.append("environments: exactly one environment of kind baseline, and it comes first")
     elif kinds and environments[0].get("data_from") not in names[1:]:

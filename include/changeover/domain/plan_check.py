@@ -50,6 +50,7 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
     return (
         *(_release_faults(plan, library.release, library.product) if library.release else ()),
         *(_role_faults(plan, library.role) if library.role else ()),
+        *(_batch_faults(plan, library.role) if library.role else ()),
         *_not_applicable_faults(plan),
         *_suite_faults(plan, library),
     )
@@ -111,6 +112,13 @@ def _role_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:
                     "complete the role, or say under not_applicable why it does not apply"
                 ),
             )
+
+
+def _batch_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:
+    why = role.description.together
+    for i, environment in enumerate(plan.environments):
+        if environment.batches and why:
+            yield ("environments", i, "batches"), f"hosts of {plan.application} are changed together: {why}"
 
 
 def _environments_with(plan: Plan, entry_point: str) -> tuple[Environment, ...]:

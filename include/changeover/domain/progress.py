@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from changeover.domain.batch import base_step
 from changeover.domain.blueprint import Task
 from changeover.domain.record import Mark, MarkKind, StepStatus
 from changeover.domain.run_view import EnvironmentView, RunView
@@ -104,7 +105,7 @@ def _place(view: RunView, environment: str) -> EnvironmentView | None:
 def _records(here: EnvironmentView, trace: Trace) -> Iterator[Actual]:
     if trace.kind == "step":
         for step in here.steps:
-            if step.step == trace.name:
+            if base_step(step.step) == trace.name:
                 state = "done" if step.status is StepStatus.SUCCESSFUL else str(step.status)
                 yield Actual(step.started_at, step.ended_at, state)
     elif trace.kind == "gate":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from changeover.domain.batch import base_step
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.given_back import Taken, survey_told, taken_for, traffic
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
@@ -210,7 +211,7 @@ def _forecasts(report: Report) -> Iterator[Forecast]:
 
 
 def _took(steps: tuple[StepRecord, ...], name: str) -> list[timedelta]:
-    return [step.duration for step in steps if step.step == name and step.duration is not None]
+    return [step.duration for step in steps if base_step(step.step) == name and step.duration is not None]
 
 
 def _windows(report: Report) -> Iterator[AgreedWindow]:
@@ -384,12 +385,13 @@ def _said_no(result: CheckResult) -> bool:
 def _failed_steps(report: Report) -> Iterator[ProposedCheck]:
     for view in _lanes(report):
         for step in view.steps:
-            if step.status is StepStatus.FAILED and step.step in ("restore_point", "implement", "commit", "back_out"):
-                name = step.step.replace("_", "-")
+            stage = base_step(step.step)
+            if step.status is StepStatus.FAILED and stage in ("restore_point", "implement", "commit", "back_out"):
+                name = stage.replace("_", "-")
                 yield ProposedCheck(
                     f"ready-for-{name}",
                     "readiness",
-                    f"What made {_words(step.step)} fail is looked for before it begins",
+                    f"What made {_words(stage)} fail is looked for before it begins",
                     f"in {view.name}: {'; '.join(step.reasons) or step.status}",
                 )
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from changeover.domain.batch import Standing, begun, standings
 from changeover.domain.gate import GateResult
 from changeover.domain.hypercare import watch_told
 from changeover.domain.outcome import Verdict
 from changeover.domain.record import Mark, Run, StepRecord
 from changeover.domain.standing import standing
+from changeover.domain.taken import outstanding
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class EnvironmentView:
     gates: tuple[tuple[datetime, GateResult], ...]
     marks: tuple[Mark, ...]
 
+    @property
+    def standings(self) -> dict[str, Standing]:
+        """Where each host of a rollout in batches stands; nothing where all hosts are changed together."""
+        return standings(self.hosts, self.marks) if begun(self.marks) else {}
+
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -32,6 +39,8 @@ class EnvironmentView:
             "reasons": list(self.outcome.reasons) if self.outcome else [],
             "steps": [step_json(step) for step in self.steps],
             "gates": [gate_json(gate, at) for at, gate in self.gates],
+            "host_standings": {host: str(standing) for host, standing in self.standings.items()},
+            "not_given_back": {host: list(names) for host, names in outstanding(self.marks).items()},
         }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from changeover.domain.batch import Standing
 from changeover.domain.host_lock import BEGUN, UNPROVEN, Controller, HostHold, LiveProcess
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.version import VersionError, same
@@ -91,6 +92,8 @@ class EnvironmentFacts:
     backed_out: bool = False
     decision: str | None = None
     restore_point: str | None = None
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """Where the hosts of a rollout in batches stand; empty for a lane that changes all hosts together."""
     tried: Mapping[str, str] | None = None
     """Steps that change hosts, of the present try → how they ended."""
 
@@ -267,6 +270,8 @@ def _where_to_go_on(facts: EnvironmentFacts) -> tuple[str, str]:
     """The stage to begin with, and why there; no stage, and why not."""
     if facts.backed_out:
         return "", "it was backed out: start a new run"
+    if facts.standings and not facts.implemented and facts.implements:
+        return _rollout(facts)
     if facts.decision in ("commit", "stand_down"):
         if ended := facts.ended_as(facts.decision):
             return "", _not_twice(facts.decision, ended)
@@ -274,6 +279,24 @@ def _where_to_go_on(facts: EnvironmentFacts) -> tuple[str, str]:
     if facts.decision == "back_out" or not facts.implements:
         return "", "it is to be backed out"
     return _through_the_gates(facts)
+
+
+def _rollout(facts: EnvironmentFacts) -> tuple[str, str]:
+    """It goes on with hosts that are not done; each of those has to be at the old release, proven now."""
+    new = (Standing.DONE, Standing.BACK_OUT_PENDING)
+    truths = {host.host: host for host in facts.hosts}
+    odd = [
+        f"{host} is {truths[host].truth}"
+        for host, standing in facts.standings.items()
+        if truths[host].truth not in ((Truth.NEW,) if standing in new else (Truth.OLD, Truth.UNTOUCHED))
+    ]
+    if odd:
+        return "", f"{', '.join(odd)}: back out first what stands half-way"
+    left = [
+        f"{host} ({standing.replace('_', ' ')})" for host, standing in facts.standings.items() if standing not in new
+    ]
+    kept = [host for host, standing in facts.standings.items() if standing in new]
+    return "implement", f"the rollout goes on with {', '.join(left)}; {', '.join(kept) or 'no host'} stays as it is"
 
 
 def _through_the_gates(facts: EnvironmentFacts) -> tuple[str, str]:

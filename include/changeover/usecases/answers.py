@@ -42,7 +42,7 @@ def record_answer(
     While more people have to say yes, the answer's data has `seconds`: how long they are waited for.
     """
     who = str((responder or {}).get("id") or "")
-    asked = agreed_approval(upgrade, gate, environment).by
+    asked = agreed_approval(upgrade, tools, gate, environment).by
     if who not in asked:
         return no(f"{gate}: answered by {who or 'nobody'}, asked were {', '.join(asked)}")
     before = tally_of(upgrade, tools, gate=gate, environment=environment)
@@ -67,7 +67,7 @@ def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) ->
 
     Held means asked again: the answer's data has `seconds` then.
     """
-    approval, case = agreed_approval(upgrade, gate, environment), CASE_OF_GATE[gate]
+    approval, case = agreed_approval(upgrade, tools, gate, environment), CASE_OF_GATE[gate]
     so_far, now = tally_of(upgrade, tools, gate=gate, environment=environment), tools.clock()
     facts = gate_facts(upgrade, tools, gate, environment, since=so_far.asked_at or now)
     ruling = rule(choices(upgrade, environment), case, facts, at=now)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from changeover.domain.approval import Tally, approval_of, barred, tally
 from changeover.domain.finding import Finding
+from changeover.domain.loss import at_stake
 from changeover.domain.night_clock import NightFacts
 from changeover.domain.plan import Approval, Environment
 from changeover.domain.record import MarkKind
@@ -15,8 +16,10 @@ from changeover.domain.steering import steering
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
 from changeover.usecases.after_facts import after_rows
+from changeover.usecases.back_out_people import for_back_out
 from changeover.usecases.change_gate import change_rows
 from changeover.usecases.lane_clock import clock_of, night_facts
+from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 
 AFTER_THE_LANES = ("hypercare", "support")
@@ -29,7 +32,7 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
 
     The answer's data: `asked`, who may answer; `seconds`, how long is waited; `facts`, what they read.
     """
-    approval = agreed_approval(upgrade, gate, environment)
+    approval = agreed_approval(upgrade, tools, gate, environment)
     now = tally_of(upgrade, tools, gate=gate, environment=environment)
     if not now.possible:
         left = ", ".join(now.may_answer) or "nobody"
@@ -62,11 +65,11 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
     )
 
 
-def agreed_approval(upgrade: Upgrade, gate: str, environment: str) -> Approval:
+def agreed_approval(upgrade: Upgrade, tools: Tools, gate: str, environment: str) -> Approval:
     approval = approval_of(upgrade.plan, gate, environment)
     if approval is None:
         raise PlanError(f"the plan names nobody for {gate} of {environment}", then="report it: nobody is to be asked")
-    return approval
+    return for_back_out(upgrade, tools, approval) if gate == "plan" else approval
 
 
 def requesters(upgrade: Upgrade) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def requesters(upgrade: Upgrade) -> tuple[str, ...]:
 def tally_of(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = "") -> Tally:
     """What the ledger holds of a gate's answers for this very plan text."""
     return tally(
-        agreed_approval(upgrade, gate, environment),
+        agreed_approval(upgrade, tools, gate, environment),
         tools.ledger.marks(upgrade.run.key, environment=environment),
         gate=gate,
         environment=environment,
@@ -108,7 +111,7 @@ def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, 
 
 
 def seconds_left(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: str) -> float:
-    approval, at = agreed_approval(upgrade, gate, environment), tools.clock()
+    approval, at = agreed_approval(upgrade, tools, gate, environment), tools.clock()
     return time_left(now, approval, at, answer_by(upgrade, tools, gate, environment)).total_seconds()
 
 
@@ -170,6 +173,8 @@ def _lane(upgrade: Upgrade, tools: Tools, lane: Environment) -> Iterator[tuple[s
     hosts = ", ".join(host.name for host in hosts_of(upgrade, tools, lane.name)) or "none on record"
     clock = clock_of(upgrade, tools, lane)
     yield f"environment {lane.name}", f"hosts {hosts}"
+    if lost := at_stake(lane_marks(upgrade, tools, lane.name)):
+        yield f"would be lost, {lane.name}", "; ".join(lost)
     yield f"window of {lane.name}", describe_window(lane.window, clock.night if clock else None)
     if clock is None:
         yield f"decide by, {lane.name}", "no window closes: no clock ends the way back"

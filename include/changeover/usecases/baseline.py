@@ -7,6 +7,7 @@ from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import keep_business_data, rows_read
 from changeover.usecases.lane_facts import tell_versions
+from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -40,6 +41,8 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
     own = {host.name for host in hosts_of(upgrade, tools, name)}
     if not built.successful:
         return no("the baseline could not be built", *built.reasons)
+    if faults := record_points(upgrade, tools, name, label, built):
+        return no("the baseline's restore point is not proven", *faults)
     data = {host.host: host.report["data"] for host in built.hosts if host.report.get("data") and host.host in own}
     if not data:
         return no("the baseline's business data could not be read: nothing to compare with afterwards")

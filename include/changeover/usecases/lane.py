@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from changeover.domain.batch import labels
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
 from changeover.domain.night import Action, Case
@@ -13,6 +14,7 @@ from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
+from changeover.usecases import back_out_judgement, batches
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.ask import tally_of
 from changeover.usecases.check_readiness import readiness_gate
@@ -31,6 +33,8 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
+from changeover.usecases.put_back import back_out_rollout, put_back
+from changeover.usecases.restore_points import no_way_back, record_points
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.start_gate import change_still_allows, give_place_back, may_begin
 from changeover.usecases.steer import ask_policy, clock_ended_hold, failure, held_verdict, hold_by_policy, skipped
@@ -97,6 +101,8 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     again = _may_begin(upgrade, tools, lane)
     if again.reply is not Reply.YES:
         return again
+    if lane.batches:
+        return batches.lock(upgrade, tools, lane)
     taken = run_on_hosts(
         upgrade,
         tools,
@@ -112,6 +118,8 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     )
     if not taken.successful:
         return no("the restore point is not proven", *taken.reasons)
+    if faults := record_points(upgrade, tools, lane.name, window_label(upgrade, tools, lane), taken):
+        return no("the restore point is not proven", *faults)
     data = {host.host: host.report["data"] for host in taken.hosts if host.report.get("data")}
     if not data:
         return no("the business data could not be read before the change: nothing to compare with afterwards")
@@ -129,6 +137,8 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Ask window and change once more, write ahead, then the change itself."""
+    if lane.batches:
+        return batches.implement(upgrade, tools, lane, lane.batches)
     for ask in (window_still, change_still_allows):
         still = ask(upgrade, tools, lane)
         if still.reply is not Reply.YES:
@@ -136,6 +146,9 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     if late := too_late_to_begin(upgrade, tools, lane):
         return no(late)
     try_number = len(_back_outs(upgrade, tools, lane))
+    names = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
+    if missing := no_way_back(upgrade, tools, lane.name, window_label(upgrade, tools, lane), names):
+        return no(missing)
     for host in hosts_of(upgrade, tools, lane.name):
         mark(
             upgrade,
@@ -174,11 +187,10 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def acceptance(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    gate = accept(
-        upgrade,
-        tools,
-        AcceptanceWanted("acceptance", lane.name, upgrade.plan.to_version),
-    )
+    if lane.batches:
+        gate = batches.accept_all(upgrade, tools, lane)
+    else:
+        gate = accept(upgrade, tools, AcceptanceWanted("acceptance", lane.name, upgrade.plan.to_version))
     if not gate.passed:
         return no(*gate.reasons())
     mark(upgrade, tools, MarkKind.ACCEPTED, lane.name)
@@ -206,7 +218,13 @@ def verdict(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     decision, why = decide(lane_facts(upgrade, tools, lane, work_in_progress=False))
     if decision is Decision.NOT_STARTED:
         return not_applicable(why)
+    judged = back_out_judgement.judge(upgrade, tools, lane) if decision is Decision.BACK_OUT else yes(why)
+    if judged.reply is not Reply.YES:
+        mark(upgrade, tools, MarkKind.DECIDED, lane.name, decision=Decision.LEAVE, why=judged.text)
+        return judged
     mark(upgrade, tools, MarkKind.DECIDED, lane.name, decision=decision, why=why)
+    if decision is Decision.LEAVE:
+        return no(f"nothing more is touched: {why}; `changeover settle {upgrade.run.key}` asks the hosts")
     return yes(f"{decision}: {why}", decision=str(decision))
 
 
@@ -239,11 +257,12 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Its own run on the hosts that were touched, proven by the old release's acceptance and the data comparison."""
     if not _decided(upgrade, tools, lane, Decision.BACK_OUT):
         return not_applicable("the verdict is not to back out")
-    label = _restore_label(upgrade, tools, lane)
-    if label is None:
+    if lane.batches and upgrade.mode is not Mode.BACK_OUT:
+        return back_out_rollout(upgrade, tools, lane)
+    points = _points_to_put_back(upgrade, tools, lane)
+    if not points:
         return no(f"no proven restore point of {lane.name} is on record: a person must decide what is still possible")
-    try_number = len(_back_outs(upgrade, tools, lane))
-    chosen = _hosts_to_back_out(upgrade, tools, lane)
+    try_number, chosen = len(_back_outs(upgrade, tools, lane)), tuple(points)
     mark(
         upgrade,
         tools,
@@ -251,27 +270,10 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         lane.name,
         key=f"backing-out-{lane.name}-{try_number}",
         hosts=list(chosen),
-        label=label,
+        label=", ".join(dict.fromkeys(points.values())),
     )
-    hosts = tuple(host for host in hosts_of(upgrade, tools, lane.name) if host.name in chosen)
-    done = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            "back_out",
-            "back_out.yml",
-            lane.name,
-            upgrade.plan.from_version,
-            changes=True,
-            hosts=hosts,
-            restore_point=label,
-        ),
-    )
-    if not done.successful:
-        return no(
-            "the back-out failed: a person must look; the hosts' locks are kept",
-            *done.reasons,
-        )
+    if faults := put_back(upgrade, tools, lane, points, step="back_out"):
+        return no("the back-out failed: a person must look; the hosts' locks are kept", *faults)
     gate = accept(
         upgrade,
         tools,
@@ -420,18 +422,21 @@ def _decided(upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decisi
     return last is not None and last.data.get("decision") == decision
 
 
-def _restore_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str | None:
+def _points_to_put_back(upgrade: Upgrade, tools: Tools, lane: Environment) -> dict[str, str]:
+    """Host that is put back → label of the restore point it is put back from; nothing when there is none."""
+    hosts = _hosts_to_back_out(upgrade, tools, lane)
     if upgrade.mode is not Mode.BACK_OUT:
         point = fresh(MarkKind.RESTORE_POINT_PROVEN, lane_marks(upgrade, tools, lane.name))
-        return str(point.data["label"]) if point else None
+        return dict.fromkeys(hosts, str(point.data["label"])) if point else {}
     earlier = earlier_change(upgrade, tools, lane.name)
     if earlier is None:
-        return None
+        return {}
     run, label = earlier
     kept = tools.settings.evidence_directory(run.key) / lane.name / "business-data-before.json"
     if kept.exists() and not evidence_path(upgrade, tools, lane.name, kept.name).exists():
         keep_business_data(upgrade, tools, lane.name, business_data_before(kept))
-    return label
+    own = labels(tools.ledger.marks(run.key, environment=lane.name))
+    return {host: own[host] for host in hosts if host in own} or dict.fromkeys(hosts, label)
 
 
 def _hosts_to_back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[str, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from changeover.domain.batch import base_step
 from changeover.domain.gate import GateResult
-from changeover.domain.lane import LaneFacts
+from changeover.domain.lane import LaneFacts, in_doubt
+from changeover.domain.loss import put_aside
 from changeover.domain.outcome import EnvironmentProofs
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import Mark, MarkKind, Run, StepStatus
+from changeover.domain.taken import told
 from changeover.ports import fresh
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, tell_cmdb
 
@@ -57,6 +60,7 @@ def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_pro
         signed_off=MarkKind.SIGNED_OFF in kinds,
         work_in_progress=work_in_progress,
         back_out_wanted=MarkKind.LANE_STARTED in kinds and (upgrade.mode is Mode.BACK_OUT or aborted),
+        doubts=in_doubt(marks),
     )
 
 
@@ -92,19 +96,37 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
         data_whole=acceptance.passed if acceptance else None,
         signed_off=MarkKind.SIGNED_OFF in kinds,
         committed=MarkKind.COMMITTED in kinds,
-        back_out_began=MarkKind.BACKING_OUT in kinds,
+        back_out_began=_newer(MarkKind.BACKING_OUT, MarkKind.IMPLEMENTED, marks),
         old_release_accepted=old.passed if old else None,
         old_data_whole=old.passed if old else None,
         window_missed=MarkKind.WINDOW_MISSED in kinds,
         issues=(
             *issues,
             *_why(marks),
+            *told(marks),
+            *put_aside(marks),
             *_failed_steps(upgrade, tools, lane.name),
             *_failed_acceptance(acceptance),
         ),
+        doubts=in_doubt(marks),
+        hosts_untouched=_untouched(upgrade, marks, hosts),
         hosts_backed_out=tuple(backing_out.data.get("hosts") or ()) if backing_out else (),
         version_scheme=upgrade.release.version_scheme,
     )
+
+
+def _newer(kind: MarkKind, other: MarkKind, marks: Sequence[Mark]) -> bool:
+    """Whether a kind happened, and the other not again after it: a rollout may go on after it was partly backed out."""
+    last = {mark.kind: place for place, mark in enumerate(marks)}
+    return kind in last and last[kind] > last.get(other, -1)
+
+
+def _untouched(upgrade: Upgrade, marks: Sequence[Mark], hosts: Sequence[str]) -> tuple[str, ...]:
+    """Hosts whose turn never came in a run that changes them one batch after another."""
+    if upgrade.mode is Mode.BACK_OUT:
+        return ()
+    touched = {mark.host for mark in marks if mark.kind is MarkKind.IMPLEMENTING}
+    return tuple(host for host in hosts if host not in touched)
 
 
 def _version(marks: Sequence[Mark], host: str) -> str | None:
@@ -129,7 +151,7 @@ def _failed_steps(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str
     return tuple(
         f"{step.step}: {'; '.join(step.reasons) or step.status}"
         for step in steps
-        if step.step in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
+        if base_step(step.step) in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
     )
 
 
@@ -147,3 +169,15 @@ def earlier_change(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Ru
         if point and fresh(MarkKind.IMPLEMENTING, marks):
             return run, str(point.data["label"])
     return None
+
+
+def backed_out_by(upgrade: Upgrade, tools: Tools, environment: str) -> str:
+    """The newest earlier run that touched the environment, where it ended there with the old release put back."""
+    for run in tools.ledger.runs(limit=500):
+        if run.dag_id != upgrade.run.dag_id or run.key == upgrade.run.key:
+            continue
+        kinds = (MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT, MarkKind.BACKED_OUT)
+        touched = [m for m in tools.ledger.marks(run.key, environment=environment) if m.kind in kinds]
+        if touched:
+            return run.key if touched[-1].kind is MarkKind.BACKED_OUT else ""
+    return ""

@@ -10,6 +10,7 @@ from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
 from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.ask import tally_of
+from changeover.usecases.back_out_judgement import tell_what_is_at_stake
 from changeover.usecases.change_gate import plan_change, risk_of
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
@@ -33,6 +34,7 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     if not gate.passed:
         return no(*gate.reasons())
+    lost = tell_what_is_at_stake(upgrade, tools) if upgrade.mode is Mode.BACK_OUT else ()
     sheet = run_sheet(
         upgrade.plan,
         upgrade.lanes,
@@ -56,7 +58,8 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     plan_change(upgrade, tools)
     if ChangeState.AUTHORIZE in MODELS[upgrade.plan.change.model]:
         tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
-    return yes(f"run sheet: {sheet.total} of work", run_sheet=sheet.markdown())
+    stake = f"; would be lost: {'; '.join(lost)}" if lost else ""
+    return yes(f"run sheet: {sheet.total} of work{stake}", run_sheet=sheet.markdown())
 
 
 def pre_approved(upgrade: Upgrade, tools: Tools) -> Answer:

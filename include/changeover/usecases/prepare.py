@@ -6,6 +6,7 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.usecases.change_gate import change_refusal
+from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -51,6 +52,9 @@ def prepare(upgrade: Upgrade, tools: Tools) -> Answer:
         return no(*done.reasons)
     if not gate.passed:
         return no(*gate.reasons())
+    faults = [fault for lane in upgrade.lanes for fault in record_points(upgrade, tools, lane.name, label, done)]
+    if faults:
+        return no(*faults)
     for lane in upgrade.lanes:
         mark(
             upgrade,

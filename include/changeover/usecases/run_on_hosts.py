@@ -15,6 +15,7 @@ from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.settlement import closed_by
 from changeover.errors import ExecutionError
 from changeover.ports import ExecutionSpec
+from changeover.usecases import taken
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
 
 PLAYBOOK_LIMIT = timedelta(minutes=30)
@@ -117,6 +118,8 @@ def _once(
         directory=directory,
     )
     credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))
+    names = [host.name for host in hosts]
+    taken.before_execution(upgrade, tools, work.environment, work.playbook, names)
     result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=lambda: _looked(tools, work))
     ledger.end_step(
         replace(
@@ -128,6 +131,7 @@ def _once(
             reasons=result.reasons,
         )
     )
+    taken.after_execution(upgrade, tools, work.environment, work.playbook, result, names)
     if result.status is StepStatus.UNKNOWN and work.changes:
         mark(
             upgrade,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from changeover.domain.batch import base_step, begun, of_older_batch, standings
 from changeover.domain.estate import Host
 from changeover.domain.host_lock import Forced, HostHold, own_processes, takeover
 from changeover.domain.outcome import Outcome, Verdict
@@ -278,9 +279,11 @@ def _facts(
     decided, point = fresh(MarkKind.DECIDED, marks), fresh(MarkKind.RESTORE_POINT_PROVEN, all_marks)
     generation = 1 + sum(m.kind is MarkKind.BACKED_OUT for m in all_marks)
     tried = {
-        step.step: _ending(tools, step.status, step.directory)
+        base_step(step.step): _ending(tools, step.status, step.directory)
         for step in every_step
-        if step.step in _CHANGING and step.generation == generation
+        if base_step(step.step) in _CHANGING
+        and step.generation == generation
+        and not of_older_batch(step.step, all_marks)
     }
     return EnvironmentFacts(
         name,
@@ -300,6 +303,7 @@ def _facts(
         backed_out=generation > 1 and not kinds & {MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT},
         decision=str(decided.data.get("decision")) if decided else None,
         restore_point=str(point.data.get("label", "")) if point else None,
+        standings=standings((h.name for h in hosts), all_marks) if begun(all_marks) else {},
         tried=tried,
     )
 

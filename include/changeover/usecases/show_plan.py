@@ -283,7 +283,7 @@ def _lane(
                 else "the rule alone: every readiness check passed",
             ),
             Branch("restore point", "", tuple(map(step, ("quiesce", "restore_point", "restore_drill")))),
-            Branch("implement", f"within {limit}", (step("implement"),)),
+            Branch("implement", f"within {limit}{_in_batches(environment)}", (step("implement"),)),
             Branch("acceptance", "acceptance suite and comparison of business data", (step("verify"),)),
             Branch(
                 "sign-off",
@@ -302,6 +302,16 @@ def _lane(
             Branch("settle", "versions are read on every host, the outcome is recorded, the locks are released"),
         ),
     )
+
+
+def _in_batches(environment: Environment) -> str:
+    batches = environment.batches
+    if batches is None:
+        return ""
+    sizes = ", ".join(map(str, batches.sizes))
+    canary = ", ".join(batches.canary) or "the first host"
+    soak = f", {duration_text(batches.soak)} apart" if batches.soak else ""
+    return f" each, in batches: {canary} as canary, then {sizes}{soak}; each is closed, accepted and opened by itself"
 
 
 def _scope(environment: Environment) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -35,6 +36,10 @@ from changeover.settings import Settings
 from changeover.usecases.check_plans import Shelf
 
 
+def _sleep(length: timedelta) -> None:
+    time.sleep(length.total_seconds())
+
+
 @dataclass(frozen=True)
 class Tools:
     """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller has to end."""
@@ -58,6 +63,7 @@ class Tools:
     """Without content or watch nothing is known of artefacts, waivers and changes: an analysis then says so."""
     fleet: Fleet | None = None
     """What is shared with other plans; None: there are no others."""
+    wait: Callable[[timedelta], None] = _sleep
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from changeover.domain.approval import barred
+from changeover.domain.batch import canary_faults
 from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.estate import Host
@@ -108,6 +109,9 @@ def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, .
             )
             continue
         hosts[environment.name] = recorded.hosts
+        if environment.batches:
+            names = [host.name for host in recorded.hosts]
+            faults += [f"{environment.name}: {fault}" for fault in canary_faults(environment.batches, names)]
     addresses = [(host.address, host.port) for each in hosts.values() for host in each]
     faults += [
         f"two hosts share the address {a}:{p}" for a, p in sorted({x for x in addresses if addresses.count(x) > 1})

@@ -65,6 +65,12 @@ def window_still(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     return _answer(upgrade, tools, lane, may_go_on, "implement")
 
 
+def window_for_batch(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
+    """Why the next batch may not begin now ("" when it may): step and way back have to fit what is left."""
+    decision = _decision(upgrade, tools, lane, may_go_on, "implement")
+    return "" if decision.may_start else decision.reason
+
+
 def baseline_window(upgrade: Upgrade, tools: Tools) -> Answer:
     """The baseline is rebuilt and never backed out for good, so only its window and freezes count."""
     lane = upgrade.plan.baseline

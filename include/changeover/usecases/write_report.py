@@ -150,13 +150,19 @@ def events(view: RunView) -> list[Event]:
 
 def _mark_text(mark: Mark) -> str:
     words = str(mark.kind).replace("_", " ")
-    told = [
-        str(mark.data[key])
-        for key in ("gate", "decision", "why", "version", "reason", "label", "number", "summary", "comment")
-        if mark.data.get(key)
-    ]
+    told = [_text(mark.data[key]) for key in _TOLD if mark.data.get(key)]
     by = f" by {mark.data['by']}" if mark.data.get("by") else ""
     return f"{words}{': ' if told else ''}{', '.join(told)}{by}"
+
+
+_TOLD = (
+    "gate", "decision", "standing", "why", "version", "reason", "label", "number", "summary", "comment", "names",
+    "told", "kept",
+)  # fmt: skip
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _newest_findings(view: RunView) -> tuple[tuple[str, str, Finding], ...]:

@@ -70,6 +70,18 @@ def counts(tracker):
         return {name: connection.execute(query).fetchone()[0] for name, query in CANARY.items()}
 
 
+def canary_row(tracker):
+    """Digest of the newest issue, every column of it: a copy that counts right may still hold another one."""
+    with reading(tracker) as connection:
+        row = connection.execute("select * from _issue order by id desc limit 1").fetchone()
+    return hashlib.sha256(repr(row).encode()).hexdigest() if row else ""
+
+
+def identity(about):
+    """Whose copy this is: it goes back to no other host and no other place."""
+    return {"host": about["host"], "database": str(Path(about["tracker"], DATABASE))}
+
+
 def damage(point):
     """Why the restore point cannot be trusted, or an empty text."""
     if not point.is_dir():
@@ -87,7 +99,12 @@ def usable(about):
     fault = damage(point)
     if fault:
         raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
-    return point, described(point)
+    known = described(point)
+    if known.get("identity") != identity(about):
+        raise SystemExit(
+            "the restore point %s is of %s, this is %s" % (about["label"], known.get("identity"), identity(about))
+        )
+    return point, known
 
 
 def place(about):
@@ -116,7 +133,9 @@ def take(about):
         "label": about["label"],
         "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "release": os.readlink(Path(about["app_root"], "current")),
+        "identity": identity(about),
         "canary": counts(part / "tracker"),
+        "canary_row": canary_row(part / "tracker"),
     }
     write(part / "point.json", json.dumps(known, indent=1))
     write(part / "SHA256SUMS", manifest(part))
@@ -134,6 +153,8 @@ def drill(about):
         found = counts(scratch)
         if found != known["canary"]:
             raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
+        if canary_row(scratch) != known["canary_row"]:
+            raise SystemExit("the newest issue of the restored copy is not the one the restore point was taken of")
         read_by_release(Path(about["app_root"], known["release"]), scratch, found["user"])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -68,6 +68,19 @@ def counts(about, database):
     return {name: int(number) for name, number in ask(about, database, query)}
 
 
+def canary_row(about, database):
+    """Digest of the newest party, every column of it: a copy that counts right may still hold another one."""
+    there = {name for (name,) in ask(about, database, "select tablename from pg_tables where schemaname = 'public'")}
+    table = "party_party" if "party_party" in there else "res_user"
+    found = ask(about, database, "select md5(t::text) from %s t order by id desc limit 1" % table)  # noqa: S608
+    return found[0][0] if found else ""
+
+
+def identity(about):
+    """Whose copy this is: it goes back to no other host and no other database."""
+    return {"host": about["host"], "database": about["database"]}
+
+
 def place(about):
     return Path(about["app_root"], "restore_points", about["label"])
 
@@ -90,6 +103,10 @@ def usable(about):
     if fault:
         raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
     known = described(point)
+    if known.get("identity") != identity(about):
+        raise SystemExit(
+            "the restore point %s is of %s, this is %s" % (about["label"], known.get("identity"), identity(about))
+        )
     if known["has_database"] != about["migrates"]:
         kept = "holds a copy of the database" if known["has_database"] else "holds no copy of the database"
         raise SystemExit(
@@ -108,9 +125,10 @@ def take(about):
     """A label that exists is kept as it is when it is whole; `current` says whether it holds what is there now."""
     app_root, point = Path(about["app_root"]), place(about)
     canary = counts(about, about["database"]) if about["migrates"] else {}
+    row = canary_row(about, about["database"]) if about["migrates"] else ""
     if point.exists():
         _, known = usable(about)
-        return dict(known, changed=False, current=known["canary"] == canary)
+        return dict(known, changed=False, current=(known["canary"], known["canary_row"]) == (canary, row))
     part = point.with_name(point.name + ".part")
     shutil.rmtree(str(part), ignore_errors=True)
     part.mkdir(mode=0o700, parents=True)
@@ -123,7 +141,9 @@ def take(about):
         "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "release": os.readlink(str(app_root / "current")),
         "has_database": about["migrates"],
+        "identity": identity(about),
         "canary": canary,
+        "canary_row": row,
     }
     write(part / "point.json", json.dumps(known, indent=1))
     write(part / "SHA256SUMS", manifest(part))
@@ -142,11 +162,13 @@ def drill(about):
         scratch = "drill_%s" % hashlib.sha256(("%s %s" % (point, os.getpid())).encode()).hexdigest()[:16]
         try:
             load(about, scratch, point / "database.dump")
-            found = counts(about, scratch)
+            found, row = counts(about, scratch), canary_row(about, scratch)
         finally:
             postgres(about, "dropdb", "--if-exists", "--force", scratch)
         if found != known["canary"]:
             raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
+        if row != known["canary_row"]:
+            raise SystemExit("the newest party of the restored copy is not the one the restore point was taken of")
     release = Path(about["app_root"], known["release"])
     if not (release / "bin/trytond").exists():
         raise SystemExit("the release of the restore point, %s, is no longer there" % release)
