@@ -93,14 +93,14 @@ def test_a_person_who_asked_the_hosts_has_it_backed_out_and_proven(world: Doubtf
 
 def test_a_closing_of_traffic_that_was_lost_is_not_called_untouched(tmp_path: Path) -> None:
     """The change had not begun, and yet nobody knows whether the host is open."""
-    world = Doubtful(tmp_path, lost={"restore_point"})
+    world = Doubtful(tmp_path, doubtful={"restore_point"})
     upgrade, _ = lost(world)
     assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.UNKNOWN
     assert "stand_down.yml" not in world.playbooks("training")
 
 
 def test_a_back_out_that_was_lost_is_back_out_failed(tmp_path: Path) -> None:
-    world = Doubtful(tmp_path, lost={"back_out"}, unwell={"training"})
+    world = Doubtful(tmp_path, doubtful={"back_out"}, unwell={"training"})
     upgrade, _ = lost(world)
     assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.BACK_OUT_FAILED
 
