@@ -80,6 +80,11 @@ def test_a_host_that_went_back_is_unwell_and_two_such_looks_reopen_the_decision(
     assert reopened["reason"].startswith("2 looks in a row found a host unwell: train1: version 2.0.0 found")
 
 
+def test_a_version_written_in_another_way_is_the_same_version(world: World) -> None:
+    world.versions = dict.fromkeys(world.versions, "2.6")
+    assert hypercare_look(_upgrade(world), world.tools()).passed
+
+
 def test_an_unreachable_host_is_unwell(world: World) -> None:
     _upgraded(world)
     world.unreachable = {"prod2"}

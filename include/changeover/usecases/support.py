@@ -19,6 +19,7 @@ from changeover.domain.hypercare import (
 )
 from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.version import VersionError, same
 from changeover.ports import fresh
 from changeover.usecases.incidents import open_incidents
 from changeover.usecases.lane_facts import not_upgraded
@@ -67,7 +68,7 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
     look = Look(tools.clock(), errors=errors)
     looks = (*watched_of(_marks(upgrade, tools)).looks, look)
     results = [
-        *(_healthy(host, report, plan.to_version) for host, report in reports.items()),
+        *(_healthy(host, report, upgrade) for host, report in reports.items()),
         *(_error_rate(host, looks, plan.support.hypercare.reopens.errors_per_hour) for host in reports),
     ]
     critical = [incident for incident in incidents if incident.severity <= CRITICAL]
@@ -138,19 +139,31 @@ def support_accepts(upgrade: Upgrade, tools: Tools, *, by: str) -> Answer:
     return yes(f"support accepted: {by}")
 
 
-def _healthy(host: str, report: Mapping[str, object], wanted: str) -> CheckResult:
+def _healthy(host: str, report: Mapping[str, object], upgrade: Upgrade) -> CheckResult:
     services = report.get("services")
     stopped = (
         [name for name, state in services.items() if state != "running"]
         if isinstance(services, Mapping)
         else ["services unread"]
     )
-    version = report.get("version")
+    version, wanted = report.get("version"), upgrade.plan.to_version
     faults = [
-        *([] if version == wanted else [f"version {version} found, {wanted} wanted"]),
+        *(
+            []
+            if _runs(version, wanted, upgrade.release.version_scheme)
+            else [f"version {version} found, {wanted} wanted"]
+        ),
         *(f"{name} is not running" for name in stopped),
     ]
     return _said("still-healthy", host, "; ".join(faults))
+
+
+def _runs(found: object, wanted: str, scheme: str) -> bool:
+    """By the product's scheme, in which one version may be written in two ways."""
+    try:
+        return isinstance(found, str) and same(found, wanted, scheme)
+    except VersionError:
+        return found == wanted
 
 
 def _error_rate(host: str, looks: Sequence[Look], limit: int | None) -> CheckResult:
