@@ -192,4 +192,4 @@ counter = sa.Table(
 )
 """Numbers of changes and incidents: never used twice."""
 
-CMDB = Schema("cmdb", "cmdb_0002", metadata, refused=CmdbError, unavailable=CmdbUnavailable)
+CMDB = Schema("cmdb", "cmdb_0003", metadata, refused=CmdbError, unavailable=CmdbUnavailable)

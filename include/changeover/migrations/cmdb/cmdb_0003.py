@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "cmdb_0002"
+revision = "cmdb_0003"
 down_revision = "cmdb_0001"
 branch_labels = None
 depends_on = None
