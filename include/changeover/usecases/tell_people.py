@@ -42,6 +42,8 @@ from changeover.usecases.window_gate import planned_nights, reversible
 
 log = logging.getLogger(__name__)
 
+TASKS = {"plan": "s06_planning.approve_plan", "support": "s10_support.support_accepts"}
+"""Gates of the whole upgrade → the task that asks."""
 LOOKED_AT = 200
 FORGOTTEN = timedelta(days=30)
 """An open run of which nothing was written for so long has nothing to tell; the sweep reports it."""
@@ -161,9 +163,8 @@ def coming_nights(
 
 def _asked(upgrade: Upgrade, desk: Desk) -> Iterator[Asked]:
     tools = desk.tools
-    gates = [("plan", ""), ("support", "")]
-    gates += [(gate, lane.name) for lane in upgrade.lanes for gate in ("go_no_go", "sign_off")]
-    for gate, environment in gates:
+    asked = tools.ledger.marks(upgrade.run.key, kind=MarkKind.ASKED)
+    for gate, environment in dict.fromkeys((str(mark.data.get("gate")), mark.environment) for mark in asked):
         approval = approval_of(upgrade.plan, gate, environment)
         if approval is None:
             continue
@@ -175,10 +176,11 @@ def _asked(upgrade: Upgrade, desk: Desk) -> Iterator[Asked]:
 
 def page_of_request(run: Run, gate: str, environment: str, base_url: str) -> str:
     """The page of Airflow on which the request is answered; "" where nobody knows an address of ours."""
-    task = {"plan": "s06_planning.approve_plan", "support": "s10_support.support_accepts"}.get(gate)
-    task = task or f"{lane_group(environment)}.{gate}"
-    path = f"/dags/{run.dag_id}/runs/{quote(run.dag_run_id, safe='')}/tasks/{task}/required_actions"
-    return f"{base_url}{path}" if base_url else ""
+    task = f"{lane_group(environment)}.{gate}" if environment else TASKS.get(gate)
+    page = f"{base_url}/dags/{run.dag_id}/runs/{quote(run.dag_run_id, safe='')}"
+    if not base_url:
+        return ""
+    return f"{page}/tasks/{task}/required_actions" if task else page
 
 
 def _decide_by(upgrade: Upgrade, tools: Tools, nights: Mapping[str, Occurrence]) -> dict[str, datetime]:
