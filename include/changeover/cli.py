@@ -65,6 +65,15 @@ class FaultName(StrEnum):
     KILL = "kill"
 
 
+class PhaseName(StrEnum):
+    """Where in a lane a game day makes its fault; the same as `domain.gameday.Phase`."""
+
+    BEFORE = "before"
+    MID = "mid"
+    ACCEPTANCE = "acceptance"
+    BACK_OUT = "back-out"
+
+
 class WayName(StrEnum):
     """What a person may do with a run that stopped; the same words as `domain.settlement.Way`."""
 
@@ -191,6 +200,29 @@ def run_tests(
     from changeover.testing.runner import run as run_ring
 
     raise typer.Exit(run_ring(str(ring)))
+
+
+@app.command()
+def gameday(
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan of the lab's site roundup; by default its own.", exists=True)
+    ] = None,
+    *,
+    fault: Annotated[list[str] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
+    phase: Annotated[list[PhaseName] | None, typer.Option(help="Only this phase; may be repeated.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="The few cells of `changeover test`.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Break real upgrades on purpose, and see whether what is recorded is true.
+
+    Every fault in every phase, on the lab's hosts; prints the matrix, and the totals on its last line. Exit code 1 when
+    one outcome was not true.
+    """
+    from changeover.cli_gameday import gameday as play
+
+    phases = tuple(str(one) for one in phase or ())
+    raise typer.Exit(play(plan, faults=tuple(fault or ()), phases=phases, short=short, as_json=as_json, quiet=quiet))
 
 
 @app.command()

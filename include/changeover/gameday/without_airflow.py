@@ -1,0 +1,73 @@
+"""A lane driven as its DAG drives it, in this process: for faults of hosts and databases, where Airflow plays no part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from changeover.domain.plan import Environment
+from changeover.domain.record import Run
+from changeover.errors import ChangeoverError
+from changeover.orchestration.stages import lane_stage
+from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
+
+GATES = ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance", "sign_off")
+WAYS = ("commit", "back_out", "stand_down")
+TRIES = 4
+"""A broken tool is tried again as often as Airflow tries the task; a "no" never."""
+PAUSE = 2.0
+
+
+@dataclass
+class LaneDriver:
+    """Gates until one says no; then the verdict, the way it takes and the settling, whatever came before.
+
+    It is a `Workflow`: what a person orders through `settle` goes on from the stage that was named.
+    """
+
+    upgrade: Upgrade
+    lane: Environment
+    make_tools: Callable[[], Tools]
+    """New for each try, as each task of Airflow is a new process."""
+    tell: Callable[[str], None]
+    answers: dict[str, Answer | str] = field(default_factory=dict)
+    _goes_on: bool = True
+
+    def go(self, first: str = GATES[0]) -> None:
+        self._goes_on = True
+        for stage in GATES[GATES.index(first) :] if first in GATES else ():
+            if not self._yes(stage):
+                break
+        if self._yes("verdict"):
+            for way in WAYS:
+                self._yes(way)
+        self._yes("settle")
+        self._goes_on = False
+
+    def state(self, run: Run) -> str | None:
+        if self._goes_on:
+            return "running"
+        settled = self.answers.get("settle")
+        return "success" if isinstance(settled, Answer) and settled.reply is Reply.YES else "failed"
+
+    def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
+        self.go(stage)
+        return (stage,)
+
+    def _yes(self, stage: str) -> bool:
+        self.answers[stage] = answer = self._answer(stage)
+        self.tell(f"{stage}: {answer if isinstance(answer, str) else f'{answer.reply}: {answer.text}'}")
+        return isinstance(answer, Answer) and answer.reply is Reply.YES
+
+    def _answer(self, stage: str) -> Answer | str:
+        broke = ""
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(PAUSE)
+            try:
+                return lane_stage(stage)(self.upgrade, self.make_tools(), self.lane)
+            except ChangeoverError as exc:
+                broke = f"broke: {exc}"
+                self.tell(f"{stage}, try {attempt + 1}: {broke}")
+        return broke
