@@ -103,7 +103,7 @@ def _timed(cell: Cell, begun: float) -> Cell:
 
 @dataclass(frozen=True)
 class Upgrading:
-    """A real upgrade about to begin its lane. `go` leads it to its end; `workflow` is what `settle` orders things of."""
+    """A real upgrade about to begin its lane: `go` leads it to its end, `workflow` takes what `settle` orders."""
 
     ground: Ground
     upgrade: Upgrade

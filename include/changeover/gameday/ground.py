@@ -1,4 +1,4 @@
-"""What a game day is played on: the lab's Roundup site, a link in front of each production host, a home for each cell."""
+"""What a game day is played on: the lab's Roundup site, with a link in front of each production host."""
 
 from __future__ import annotations
 

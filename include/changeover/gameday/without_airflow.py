@@ -1,4 +1,4 @@
-"""A lane driven as its DAG drives it, in this process: for faults of hosts and databases, where Airflow plays no part."""
+"""A lane driven as its DAG drives it, in this process: for faults in which Airflow plays no part."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _carrying(tokens: set[str]) -> tuple[str, ...]:
 
 def _current(host: LabHost) -> str:
     with contextlib.suppress(OSError):
-        return Path(os.readlink(host.app / "current")).name
+        return (host.app / "current").readlink().name
     return ""
 
 

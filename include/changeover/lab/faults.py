@@ -11,10 +11,7 @@ from changeover.lab import hosts
 from changeover.lab.account import Account, Entry
 from changeover.lab.environment import LabHost
 
-FAKETIME = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
+FAKETIME = "*-linux-gnu*/faketime/libfaketime.so.1"
 DISK = "200m"
 _FILLER = ".filler"
 
@@ -52,12 +49,12 @@ def own_disk(account: Account, host: LabHost) -> None:
     if os.geteuid() != 0:
         raise LabError("a disk of its own needs root", where=host.name, then="run it as root")
     options = f"size={DISK},uid={account.uid},gid={account.gid},mode=0755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "changeover-lab", str(host.app)], check=True)
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", options, "changeover-lab", str(host.app)], check=True)
 
 
 def take_disk_away(host: LabHost) -> None:
     if os.path.ismount(host.app):
-        subprocess.run(["umount", "--lazy", str(host.app)], check=True)
+        subprocess.run(["/bin/umount", "--lazy", str(host.app)], check=True)
 
 
 def fill_disk(host: LabHost) -> None:
@@ -77,7 +74,7 @@ def free_disk(host: LabHost) -> None:
 
 def faketime_library() -> Path | None:
     """The library that shows a process another clock; None where the package is missing."""
-    return next((path for path in map(Path, FAKETIME) if path.exists()), None)
+    return next(Path("/usr/lib").glob(FAKETIME), None)
 
 
 def own_clock(account: Account, host: LabHost, root: Path) -> None:

@@ -15,7 +15,7 @@ _CHUNK = 65536
 
 @dataclass
 class Link:
-    """Relays a port of loopback to the host. Cut, it loses nothing: as with TCP, what was sent arrives when it heals."""
+    """Relays a port of loopback to the host. Cut, it loses nothing: what was sent arrives when it heals."""
 
     host: LabHost
     _listener: socket.socket = field(init=False)

@@ -34,7 +34,7 @@ def old_integration():
 
 
 def witness():
-    line = "%d %s\n" % (time.time(), os.environ.get("CHANGEOVER_TOKEN", "no token"))
+    line = f"{time.time():.0f} {os.environ.get('CHANGEOVER_TOKEN', 'no token')}\n"
     with Path(os.environ["HOME"], "migrations.log").open("a", encoding="utf-8") as stream:
         stream.write(line)
 
