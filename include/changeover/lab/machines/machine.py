@@ -128,22 +128,12 @@ def boot(one: Machine, base: Path, key: Path) -> None:
     _own_files(one, key)
     # nspawn leaves a reboot to whoever started it, and says so with this code.
     again = 'while "$@"; [ $? = 133 ]; do :; done'
-    command = [
-        "/bin/sh",
-        "-c",
-        again,
-        one.name,
-        "systemd-nspawn",
-        "--quiet",
-        "-D",
-        str(one.files),
-        "-M",
-        one.namespace,
-        "--boot",
-        "--register=no",
+    options = [
+        *("--quiet", "--boot", "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off"),
+        *("--link-journal=no", "--console=pipe", f"--network-namespace-path=/run/netns/{one.namespace}"),
+        *("--directory", str(one.files), "--machine", one.namespace, f"--hostname={one.name}"),
     ]
-    command += ["--keep-unit", f"--network-namespace-path=/run/netns/{one.namespace}", "--resolv-conf=off"]
-    command += ["--timezone=off", "--link-journal=no", "--console=pipe", f"--hostname={one.name}"]
+    command = ["/bin/sh", "-c", again, one.name, "systemd-nspawn", *options]
     with one.log.open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
@@ -203,12 +193,21 @@ def kill(one: Machine) -> None:
 def run_inside(one: Machine, *command: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """A program in the host's namespaces, by no way that an upgrade uses."""
     keeper = _keeper(one)
-    leader = (
-        next((system.pid for container in keeper.children() for system in container.children()), 0) if keeper else 0
-    )
-    if not leader:
+    systems = [system for container in keeper.children() for system in container.children()] if keeper else []
+    if not systems:
         raise LabError(f"{one.name} does not run")
-    inside = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/"]
+    inside = [
+        "nsenter",
+        "--target",
+        str(systems[0].pid),
+        "--mount",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--pid",
+        "--root",
+        "--wd=/",
+    ]
     return subprocess.run([*inside, "--", *command], input=data, capture_output=True, check=False)
 
 
