@@ -128,12 +128,12 @@ def boot(one: Machine, base: Path, key: Path) -> None:
     _own_files(one, key)
     # nspawn leaves a reboot to whoever started it, and says so with this code.
     again = 'while "$@"; [ $? = 133 ]; do :; done'
-    options = [
+    how = [
         *("--quiet", "--boot", "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off"),
         *("--link-journal=no", "--console=pipe", f"--network-namespace-path=/run/netns/{one.namespace}"),
         *("--directory", str(one.files), "--machine", one.namespace, f"--hostname={one.name}"),
     ]
-    command = ["/bin/sh", "-c", again, one.name, "systemd-nspawn", *options]
+    command = ["/bin/sh", "-c", again, one.name, "systemd-nspawn", *how]
     with one.log.open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
