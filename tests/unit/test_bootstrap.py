@@ -62,6 +62,9 @@ echo "uv $*; $(env | grep -E '^(UV_|PIP_CONSTRAINT)' | sort | tr '\\n' ' ')" >>"
 
 
 @dataclass
+MACHINES = ("systemd-nspawn", "debootstrap", "faketime")
+
+
 class Machine:
     """A project of its own and a PATH that holds what the test lets it hold."""
 
@@ -78,7 +81,7 @@ class Machine:
             found = shutil.which(command)
             assert found, command
             (self.bin / command).symlink_to(found)
-        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium"):
+        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium", "rpm", *MACHINES):
             self.command(command, "exit 0")
         self.command("python", INTERPRETER)
         self.environ = {

@@ -81,7 +81,7 @@ def _needs_root() -> str:
 
 
 def _needs_faketime() -> str:
-    return "" if made.faketime_library() else "libfaketime is not installed (apt-get install libfaketime)"
+    return "" if made.faketime_library() else "libfaketime is not installed (apt-get install faketime)"
 
 
 def _needs_postgres() -> str:

@@ -81,7 +81,7 @@ def own_clock(account: Account, host: LabHost, root: Path) -> None:
     """From now on everything started over SSH on the host reads its clock from a file, which says the right time."""
     library = faketime_library()
     if library is None:
-        raise LabError("libfaketime is not installed", then="apt-get install libfaketime")
+        raise LabError("libfaketime is not installed", then="apt-get install faketime")
     set_clock(account, host, 0)
     config = host.etc / "sshd_config"
     settings = {
