@@ -15,6 +15,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: What the script calls; everything else is hidden from it, so that a test decides what the machine has.
+MACHINES = ("systemd-nspawn", "debootstrap", "faketime")
+"""What tests as root need, and are left out without."""
 COMMANDS = (
     *(
         "sh",
@@ -62,9 +64,6 @@ echo "uv $*; $(env | grep -E '^(UV_|PIP_CONSTRAINT)' | sort | tr '\\n' ' ')" >>"
 
 
 @dataclass
-MACHINES = ("systemd-nspawn", "debootstrap", "faketime")
-
-
 class Machine:
     """A project of its own and a PATH that holds what the test lets it hold."""
 
