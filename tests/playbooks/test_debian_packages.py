@@ -1,4 +1,4 @@
-"""Debian packages on hosts with a systemd of their own: an old and a new version, locks, questions, reboots, the way back."""
+"""Debian packages on hosts with a systemd of their own: versions, locks, questions, reboots, the way back."""
 
 from __future__ import annotations
 
