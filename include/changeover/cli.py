@@ -57,6 +57,14 @@ class SiteName(StrEnum):
     TRYTON = "tryton"
 
 
+class LabName(StrEnum):
+    """What the lab's commands start: its sites, and hosts with a systemd of their own."""
+
+    ROUNDUP = "roundup"
+    TRYTON = "tryton"
+    MACHINES = "machines"
+
+
 class FaultName(StrEnum):
     """Faults that the demonstration can make."""
 
@@ -148,6 +156,7 @@ RunKey = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
+AnyLab = Annotated[LabName, typer.Option("--site", help="Which client's estate; machines: systemd hosts, as root.")]
 VersionScheme = Annotated[
     SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
 ]
@@ -714,7 +723,7 @@ def effort_rates(
 
 
 @lab_app.command("up")
-def lab_up(site: Site = SiteName.TRYTON) -> None:
+def lab_up(site: AnyLab = LabName.TRYTON) -> None:
     """Start the hosts.
 
     At first the old release is installed and seeded on them.
@@ -726,7 +735,7 @@ def lab_up(site: Site = SiteName.TRYTON) -> None:
 
 @lab_app.command("down")
 def lab_down(
-    site: Site = SiteName.TRYTON,
+    site: AnyLab = LabName.TRYTON,
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the hosts' files as well.")] = False,
 ) -> None:
@@ -737,7 +746,7 @@ def lab_down(
 
 
 @lab_app.command("reset")
-def lab_reset(site: Site = SiteName.TRYTON) -> None:
+def lab_reset(site: AnyLab = LabName.TRYTON) -> None:
     """Put every host back to the old release."""
     from changeover.cli_lab import reset
 
@@ -756,7 +765,7 @@ def lab_keep_data(site: Site = SiteName.TRYTON) -> None:
 
 
 @lab_app.command("status")
-def lab_status(site: Site = SiteName.TRYTON, *, as_json: AsJson = False) -> None:
+def lab_status(site: AnyLab = LabName.TRYTON, *, as_json: AsJson = False) -> None:
     """Show what of the lab runs.
 
     Exit code 1 unless all of it does.

@@ -24,9 +24,8 @@ from changeover.lab.machines.base import USER, base, missing
 from changeover.lab.machines.machine import Machine
 from changeover.settings import PROJECT
 
-__all__ = ["SITE", "Machine", "default_root", "down", "missing", "reset", "status", "up"]
+__all__ = ["USER", "Machine", "default_root", "down", "missing", "reset", "status", "up"]
 
-SITE = "machines"
 CONNECTION = "ssh_machines"
 ENVIRONMENTS = {"baseline": ("m-baseline",), "training": ("m-training",), "production": ("m-prod1", "m-prod2")}
 CLIENT = {"slug": "hansson", "name": "Hansson Logistik AB"}
