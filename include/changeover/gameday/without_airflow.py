@@ -31,6 +31,7 @@ class LaneDriver:
     make_tools: Callable[[], Tools]
     """New for each try, as each task of Airflow is a new process."""
     tell: Callable[[str], None]
+    pause: float = PAUSE
     answers: dict[str, Answer | str] = field(default_factory=dict)
     _goes_on: bool = True
 
@@ -64,7 +65,7 @@ class LaneDriver:
         broke = ""
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(PAUSE)
+                time.sleep(self.pause)
             try:
                 return lane_stage(stage)(self.upgrade, self.make_tools(), self.lane)
             except ChangeoverError as exc:
