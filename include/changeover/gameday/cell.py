@@ -13,14 +13,12 @@ from pathlib import Path
 from changeover import wiring
 from changeover.domain.gameday import Cell, Phase, Sight, Told, lies
 from changeover.domain.outcome import Outcome
-from changeover.domain.plan import Environment
-from changeover.domain.record import MarkKind, Run
+from changeover.domain.record import MarkKind
 from changeover.domain.settlement import Truth, Way
-from changeover.errors import ChangeoverError
 from changeover.gameday import witness
 from changeover.gameday.faults import Fault
 from changeover.gameday.ground import ENVIRONMENT, VICTIM, Ground, ledger_on_postgres, prepared
-from changeover.gameday.without_airflow import LaneDriver
+from changeover.gameday.without_airflow import LaneDriver, SiteFiles, at_its_lane
 from changeover.ports import Workflow
 from changeover.usecases.tools import Tools, Upgrade
 
@@ -90,9 +88,9 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
     with prepared(root, home, text, breaks=phase is Phase.BACK_OUT, disk=fault.disk, clock=fault.clock) as ground:
         if fault.postgres:
             ledger_on_postgres(ground)
-        run, lane, make = _opened(ground)
-        upgrade = wiring.upgrade_of(ground.settings, run, text.plan)
-        driver = LaneDriver(upgrade, lane, make, tell)
+        make_databases(ground)
+        upgrade, make = at_its_lane(ground.settings, ground.plan, _site(ground), ENVIRONMENT, APPROVER)
+        driver = LaneDriver(upgrade, text.plan.environment(ENVIRONMENT), make, tell)
         cell = played(Upgrading(ground, upgrade, make, driver, driver.go, tell), fault, phase)
     return _timed(cell, begun)
 
@@ -179,50 +177,8 @@ def settle(playing: Upgrading) -> tuple[str, dict[str, Truth], tuple[str, ...]]:
     return ", ".join(ways), truths, ("settled three times, and still to be settled",)
 
 
-def _opened(ground: Ground) -> tuple[Run, Environment, Callable[[], Tools]]:
-    """The run up to its lane: entry, the plan's approval, the preparations."""
-    from changeover.adapters.environment_vault import EnvironmentVault
-    from changeover.orchestration.introduce_site import import_estate
-    from changeover.usecases.answers import record_answer
-    from changeover.usecases.ask import open_request
-    from changeover.usecases.open_run import requested_run
-    from changeover.usecases.prepare import prepare
-    from changeover.usecases.tools import Reply
-    from changeover.usecases.transition import check_entry, open_change
-
-    settings, text = ground.settings, ground.plan
-    make_databases(ground)
-    import_estate(settings, ground.estate_path, reset=True)
-    vault = EnvironmentVault(os.environ, (ground.state.secrets_path,))
-
-    def make() -> Tools:
-        return wiring.tools(vault=vault, tell=lambda line: None, settings=settings)
-
-    tools = make()
-    asked = {"mode": "implement", "environments": [ENVIRONMENT], "reason": "game day"}
-    wanted = requested_run(
-        text.plan,
-        plan_digest=text.digest,
-        plan_text=text.text,
-        dag_run_id=f"gameday-{settings.home.name}",
-        requested_by=text.plan.requested_by,
-        asked=asked,
-        at=tools.clock(),
-    )
-    run = tools.ledger.open_run(wanted)
-    upgrade = wiring.upgrade_of(settings, run, text.plan)
-    gate = {"gate": "plan", "environment": ""}
-    answers = (
-        check_entry(upgrade, tools),
-        open_change(upgrade, tools),
-        open_request(upgrade, tools, **gate),
-        record_answer(upgrade, tools, **gate, option="Approve", responder={"id": APPROVER}),
-        prepare(upgrade, tools),
-    )
-    for answer in answers:
-        if answer.reply is not Reply.YES:
-            raise ChangeoverError(f"the upgrade did not come to its lane: {answer.text}", where=run.key)
-    return run, text.plan.environment(ENVIRONMENT), make
+def _site(ground: Ground) -> SiteFiles:
+    return SiteFiles(ground.estate_path, ground.state.secrets_path)
 
 
 def make_databases(ground: Ground) -> None:

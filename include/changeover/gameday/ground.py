@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from changeover import lab, wiring
 from changeover.errors import ChangeoverError
 from changeover.gameday import witness
+from changeover.gameday.without_airflow import PlanText
 from changeover.lab import faults, hosts
 from changeover.lab.account import Account
 from changeover.lab.links import Link
@@ -19,23 +20,12 @@ from changeover.lab.postgres import Postgres, find_binaries
 from changeover.settings import Settings
 
 if TYPE_CHECKING:
-    from changeover.domain.plan import Plan
     from changeover.orchestration.serve import AirflowServer
 
 SITE, CLIENT = "roundup", "lindgren"
 ENVIRONMENT = "production"
 VICTIM = "prod2"
 """The second host of two: what becomes of the first one, which nothing is wrong with, is a part of the question."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PlanText:
-    """A plan with the text it was read from."""
-
-    plan: Plan
-    digest: str
-    text: str
-    path: Path
 
 
 @dataclasses.dataclass
