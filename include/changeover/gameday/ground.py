@@ -110,6 +110,7 @@ def prepared(root: Path, home: Path, plan: PlanText, *, breaks: bool, disk: bool
         state = lab.reset(SITE, root=root, fault="integration" if breaks else None)
         if clock:
             faults.own_clock(account, victim, root)
+            stack.callback(faults.right_clock, account, victim, root)
         named = [host.name for host in state.hosts if host.name.startswith("prod")]
         links = {name: Link(state.host(name)) for name in named}
         for link in links.values():

@@ -87,11 +87,17 @@ def own_clock(account: Account, host: LabHost, root: Path) -> None:
     settings = {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(_clock(host)),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
+        # A process keeps the clock it began with: the library cannot step one clock of a process and not the others.
+        "FAKETIME_CACHE_DURATION": "86400",
     }
     added = " ".join(f'"{name}={value}"' for name, value in settings.items())
     account.run(["sed", "-i", f"s#^SetEnv .*#& {added}#", config])
+    _restart_sshd(account, host, root)
+
+
+def right_clock(account: Account, host: LabHost, root: Path) -> None:
+    """The machine's own clock again, for everything that is started from now on."""
+    account.run(["sed", "-i", 's# "LD_PRELOAD=.*##', host.etc / "sshd_config"])
     _restart_sshd(account, host, root)
 
 
