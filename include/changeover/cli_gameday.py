@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import typer
@@ -19,6 +20,8 @@ def gameday(
     from changeover.domain.gameday import Phase
     from changeover.gameday.matrix import chosen, play
 
+    # Whoever ends it wants what it has found so far, and nothing left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = wiring.load_settings()
     cells = chosen(faults, [Phase[name.replace("-", "_").upper()] for name in phases], short=short)
     matrix = play(

@@ -149,6 +149,8 @@ class Matrix:
     """Every cell that was asked for."""
 
     cells: tuple[Cell, ...]
+    whole: bool = True
+    """Not so: it was ended before every cell had its turn."""
 
     @property
     def run(self) -> tuple[Cell, ...]:
@@ -157,11 +159,12 @@ class Matrix:
     @property
     def true(self) -> bool:
         """Every outcome was true; a game day on which nothing was run proves nothing."""
-        return bool(self.run) and all(cell.true for cell in self.run)
+        return self.whole and bool(self.run) and all(cell.true for cell in self.run)
 
     def totals(self) -> str:
         run = self.run
         left_out = f", {len(self.cells) - len(run)} not run" if len(run) < len(self.cells) else ""
+        left_out += "" if self.whole else ", ended early"
         return (
             f"{len(run)} cells{left_out}: {sum(cell.true for cell in run)} true,"
             f" {sum(len(cell.lies) for cell in run)} lies, {sum(cell.lost_rows for cell in run)} lost rows,"

@@ -46,6 +46,7 @@ def play(
     read_plan(plan)
     place = root or Path(f"{lab.default_root()}-gd")
     played: list[Cell] = []
+    whole = True
     try:
         for fault, phase in cells:
             tell(f"{fault.title}, {phase}")
@@ -54,9 +55,12 @@ def play(
             )
             tell(f"{fault.title}, {phase}: {cell.in_words()} ({cell.seconds:.0f} s)")
             played.append(cell)
+    except KeyboardInterrupt:
+        tell("ended early: the cell that was being played is not counted")
+        whole = False
     finally:
         lab.down(SITE, root=place)
-    return Matrix(tuple(played))
+    return Matrix(tuple(played), whole)
 
 
 def _play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell: Callable[[str], None]) -> Cell:
