@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from changeover.domain.gameday import Runs
+from changeover.domain.gameday import Runs, Sight
 from changeover.gameday import witness
 from changeover.lab.environment import LabHost
 
@@ -50,7 +50,7 @@ def lose(host: LabHost) -> None:
         connection.execute("delete from _issue where id = 2")
 
 
-def sight(host: LabHost, was: witness.Before) -> witness.Sight:
+def sight(host: LabHost, was: witness.Before) -> Sight:
     return witness.sight(host, was, old=OLD, new=NEW, run=RUN, tries=1)
 
 

@@ -100,7 +100,7 @@ def prepared(root: Path, home: Path, plan: PlanText, *, breaks: bool, disk: bool
     )
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        state = lab.up(SITE, root=root)
+        state = lab.up(SITE, root=root, artefacts=lab.default_root() / "artefacts")
         account, victim = Account.current(root / "home"), state.host(VICTIM)
         if disk:
             hosts.stop([victim])
@@ -118,7 +118,13 @@ def prepared(root: Path, home: Path, plan: PlanText, *, breaks: bool, disk: bool
         before = {name: witness.before(state.host(name)) for name in named}
         ground = Ground(dataclasses.replace(settings, artefacts=state.artefacts_path), plan, state, links, before)
         ground.estate_path.write_text(json.dumps(_estate(ground)), encoding="utf-8")
+        stack.callback(_stop_database, ground)
         yield ground
+
+
+def _stop_database(ground: Ground) -> None:
+    if ground.postgres:
+        ground.postgres.stop()
 
 
 def _give_disk_back(account: Account, victim: lab.LabHost) -> None:
