@@ -136,6 +136,35 @@ def test_a_reboot_is_proven_by_the_boot_and_not_by_an_answer(stage: Stage) -> No
     assert "lock.json" in stage.inside("ls /var/lib/changeover")
 
 
+def test_a_host_that_is_slow_to_go_down_is_not_taken_for_rebooted(stage: Stage) -> None:
+    """C14: it answers for a while after the order; only the next boot counts."""
+    stage.begin()
+    stage.inside("systemd-run --quiet --unit=slow -p ExecStop='/bin/sleep 12' -p TimeoutStopSec=30 sleep infinity")
+    boot = stage.inside("cat /proc/sys/kernel/random/boot_id")
+    begun = time.monotonic()
+    done = stage.bench.play("implement", HOST, debian_packages_reboot="always")
+    assert done.ok, done.failures
+    assert time.monotonic() - begun > 12
+    assert done.reports[HOST]["reboot"]["before"]["id"] == boot
+    assert stage.inside("cat /proc/sys/kernel/random/boot_id") == done.reports[HOST]["reboot"]["after"]["id"] != boot
+
+
+def test_other_hands_at_work_are_waited_for_and_put_back(stage: Stage) -> None:
+    """The distribution's own upgrade is in progress: nothing begins beside it, and its timers run again afterwards."""
+    own = "[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep 8\n"
+    stage.inside(f"mkdir -p /etc/systemd/system/apt-daily-upgrade.service.d; printf '{own}' >/tmp/own.conf")
+    stage.inside("mv /tmp/own.conf /etc/systemd/system/apt-daily-upgrade.service.d/; systemctl daemon-reload")
+    played = stage.bench.play("prepare", HOST)
+    assert played.ok, played.failures
+    stage.inside("systemctl start --no-block apt-daily-upgrade.service; sleep 1")
+    assert stage.inside("systemctl is-active apt-daily-upgrade.service || :") == "activating"
+    closed = stage.bench.play("restore_point", HOST)
+    assert closed.ok, closed.failures
+    assert stage.inside("systemctl is-active apt-daily-upgrade.service || :") == "inactive"
+    assert stage.bench.play("stand_down", HOST).ok
+    assert stage.inside("systemctl is-active apt-daily.timer apt-daily-upgrade.timer ledgerd").split() == ["active"] * 3
+
+
 def test_a_reboot_into_an_old_kernel_is_a_failure(stage: Stage, tmp_path: Path) -> None:
     """C14: the newest installed kernel is the one that has to run."""
     tree = tmp_path / "kernel"
