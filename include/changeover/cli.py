@@ -57,12 +57,29 @@ class SiteName(StrEnum):
     TRYTON = "tryton"
 
 
+class LabName(StrEnum):
+    """What the lab's commands start: its sites, and hosts with a systemd of their own."""
+
+    ROUNDUP = "roundup"
+    TRYTON = "tryton"
+    MACHINES = "machines"
+
+
 class FaultName(StrEnum):
     """Faults that the demonstration can make."""
 
     INTEGRATION = "integration"
     MODULE = "module"
     KILL = "kill"
+
+
+class PhaseName(StrEnum):
+    """Where in a lane a game day makes its fault; the same as `domain.gameday.Phase`."""
+
+    BEFORE = "before"
+    MID = "mid"
+    ACCEPTANCE = "acceptance"
+    BACK_OUT = "back-out"
 
 
 class WayName(StrEnum):
@@ -139,6 +156,7 @@ RunKey = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
+AnyLab = Annotated[LabName, typer.Option("--site", help="Which client's estate; machines: systemd hosts, as root.")]
 VersionScheme = Annotated[
     SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
 ]
@@ -191,6 +209,29 @@ def run_tests(
     from changeover.testing.runner import run as run_ring
 
     raise typer.Exit(run_ring(str(ring)))
+
+
+@app.command()
+def gameday(
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan of the lab's site roundup; by default its own.", exists=True)
+    ] = None,
+    *,
+    fault: Annotated[list[str] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
+    phase: Annotated[list[PhaseName] | None, typer.Option(help="Only this phase; may be repeated.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="The few cells of `changeover test`.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Break real upgrades on purpose, and see whether what is recorded is true.
+
+    Every fault in every phase, on the lab's hosts; prints the matrix, and the totals on its last line. Exit code 1 when
+    one outcome was not true.
+    """
+    from changeover.cli_gameday import gameday as play
+
+    phases = tuple(str(one) for one in phase or ())
+    raise typer.Exit(play(plan, faults=tuple(fault or ()), phases=phases, short=short, as_json=as_json, quiet=quiet))
 
 
 @app.command()
@@ -771,7 +812,7 @@ def effort_rates(
 
 
 @lab_app.command("up")
-def lab_up(site: Site = SiteName.TRYTON) -> None:
+def lab_up(site: AnyLab = LabName.TRYTON) -> None:
     """Start the hosts.
 
     At first the old release is installed and seeded on them.
@@ -783,7 +824,7 @@ def lab_up(site: Site = SiteName.TRYTON) -> None:
 
 @lab_app.command("down")
 def lab_down(
-    site: Site = SiteName.TRYTON,
+    site: AnyLab = LabName.TRYTON,
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the hosts' files as well.")] = False,
 ) -> None:
@@ -794,7 +835,7 @@ def lab_down(
 
 
 @lab_app.command("reset")
-def lab_reset(site: Site = SiteName.TRYTON) -> None:
+def lab_reset(site: AnyLab = LabName.TRYTON) -> None:
     """Put every host back to the old release."""
     from changeover.cli_lab import reset
 
@@ -813,7 +854,7 @@ def lab_keep_data(site: Site = SiteName.TRYTON) -> None:
 
 
 @lab_app.command("status")
-def lab_status(site: Site = SiteName.TRYTON, *, as_json: AsJson = False) -> None:
+def lab_status(site: AnyLab = LabName.TRYTON, *, as_json: AsJson = False) -> None:
     """Show what of the lab runs.
 
     Exit code 1 unless all of it does.

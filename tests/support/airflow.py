@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from changeover.orchestration import serve
+from changeover.orchestration import breaking, serve
 from changeover.orchestration.airflow_client import AirflowClient, DagRun
 from changeover.orchestration.serve import AirflowServer
 from changeover.settings import Settings, load
-
-FAST = {
-    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "2",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +34,7 @@ class TestAirflow:
 
     def kill(self, component: str) -> int:
         """SIGKILL a component (the keeper starts it again); the pid it had."""
-        pid = self.server.pid(component)
-        assert pid is not None, f"{component} does not run"
-        os.kill(pid, signal.SIGKILL)
-        return pid
+        return breaking.kill(self.server, component)
 
     def wait_restarted(self, component: str, old_pid: int, *, timeout: float = 30.0) -> int:
         """The pid of the component that took the killed one's place."""
@@ -63,13 +48,7 @@ class TestAirflow:
 
     def task_processes(self, run: DagRun) -> list[psutil.Process]:
         """The processes that supervise or execute tasks of this run right now, found by their title."""
-        scheduler = self.server.pid("scheduler")
-        found = []
-        for process in psutil.Process(scheduler).children(recursive=True) if scheduler else []:
-            with suppress(psutil.NoSuchProcess):  # ended since, or a zombie
-                if run.run_id in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+        return breaking.task_processes(self.server, run.run_id)
 
     def logs(self, lines: int = 40) -> str:
         """The end of every component's log, for a failing test's message."""
@@ -106,7 +85,7 @@ def airflow(
         settings,
         people=people,
         components=components,
-        extra_environment={**FAST, **(environment or {})},
+        extra_environment={**breaking.QUICK, **(environment or {})},
         plan_builder=plan_builder,
         parallelism=parallelism,
     )

@@ -15,6 +15,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: What the script calls; everything else is hidden from it, so that a test decides what the machine has.
+MACHINES = ("systemd-nspawn", "debootstrap", "faketime")
+"""What tests as root need, and are left out without."""
 COMMANDS = (
     *(
         "sh",
@@ -78,7 +80,7 @@ class Machine:
             found = shutil.which(command)
             assert found, command
             (self.bin / command).symlink_to(found)
-        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium", "rpm"):
+        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium", "rpm", *MACHINES):
             self.command(command, "exit 0")
         self.command("python", INTERPRETER)
         self.environ = {

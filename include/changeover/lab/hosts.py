@@ -164,6 +164,26 @@ def stop(stopping: Sequence[LabHost], *, limit: float = 15.0) -> None:
     psutil.wait_procs(late, timeout=limit)
 
 
+def kill(dying: Sequence[LabHost], *, limit: float = 15.0) -> None:
+    """End everything of these hosts at once, without a word to any process: a power cut."""
+    listeners = [listener for listener in map(_listener, dying) if listener]
+    ending = [*listeners, *(child for listener in listeners for child in _children(listener)), *processes_of(dying)]
+    _signal(ending, signal.SIGKILL)
+    late = processes_of(dying)
+    _signal(late, signal.SIGKILL)
+    psutil.wait_procs([*ending, *late], timeout=limit)
+
+
+def end_connections(host: LabHost, *, limit: float = 15.0) -> None:
+    """End the host's sshd with every connection it holds; services go on."""
+    listener = _listener(host)
+    if listener is None:
+        return
+    ending = [listener, *_children(listener)]
+    _signal(ending, signal.SIGKILL)
+    psutil.wait_procs(ending, timeout=limit)
+
+
 def end_strays(host: LabHost) -> None:
     """End what an upgrade that was cut short left running; sshd and the service manager stay."""
     lasting = {str(host.etc / "supervisord.conf"), str(host.etc / "sshd_config")}

@@ -66,6 +66,11 @@ class Postgres:
         if self.running():
             self.account.run([self.binaries / "pg_ctl", "-D", self.data, "-w", "-m", "fast", "-s", "stop"])
 
+    def crash(self) -> None:
+        """Stop the server as a crash does: nothing is finished, the next start recovers."""
+        if self.running():
+            self.account.run([self.binaries / "pg_ctl", "-D", self.data, "-w", "-m", "immediate", "-s", "stop"])
+
     def running(self) -> bool:
         """Whether the server of this data directory runs."""
         return self.account.run([self.binaries / "pg_ctl", "-D", self.data, "status"], check=False).returncode == 0

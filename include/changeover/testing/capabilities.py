@@ -57,6 +57,12 @@ CAPABILITIES = (
     Capability(
         "rpm", lambda: _has("rpm"), "no rpm, whose order of versions ours is held against", "apt-get install rpm"
     ),
+    Capability(
+        "machines",
+        lambda: os.geteuid() == 0 and _has("systemd-nspawn") and _has("debootstrap") and _has("ip"),
+        "no systemd hosts (root, systemd-nspawn, debootstrap)",
+        "as root: apt-get install systemd-container debootstrap iproute2",
+    ),
     Capability("root", lambda: os.geteuid() == 0, "not root", "run ./changeover test as root on a machine for tests"),
 )
 

@@ -82,6 +82,7 @@ def _lab() -> tuple[Step, ...]:
         Tests("playbooks on hosts", ("tests/playbooks",), timedelta(minutes=15)),
         Tests("whole upgrades", ("tests/e2e",), timedelta(minutes=20)),
         Tests("faults", ("tests/faults",), timedelta(minutes=15)),
+        Check("game day, its short cut", (str(PROJECT / "changeover"), "gameday", "--short"), timedelta(minutes=10)),
     )
 
 
@@ -94,6 +95,7 @@ def _long() -> tuple[Step, ...]:
     return (
         Tests("slow tests", everything, timedelta(minutes=60), selection="slow and not benchmark"),
         Tests("benchmarks", ("tests/benchmarks",), timedelta(minutes=60), selection=""),
+        Check("game day", (changeover, "gameday"), timedelta(minutes=120)),
         Check("demo", (changeover, "demo"), demo),
         *(
             Check(f"demo of the fault {fault}", (changeover, "demo", "--fault", fault), demo, expected=1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The client's program that runs on a host just before its tracker is migrated.
 
-Usage: before_migration.py TRACKER_HOME.
+Usage: before_migration.py TRACKER_HOME. It leaves a line in ~/migrations.log each time: how often it was really run.
 
 For tests of failing upgrades it makes real faults, named by the plan's variables:
   ROUNDUP_IMPLEMENT_PAUSE=N  waits N seconds, so that something can be killed while the upgrade is in progress
@@ -33,8 +33,16 @@ def old_integration():
     fresh.replace(path)
 
 
+def witness():
+    line = f"{time.time():.0f} {os.environ.get('CHANGEOVER_TOKEN', 'no token')}\n"
+    with Path(os.environ["HOME"], "migrations.log").open("a", encoding="utf-8") as stream:
+        stream.write(line)
+
+
 def main(tracker):
     fault = os.environ.get("ROUNDUP_BREAK", "")
+    if "ROUNDUP_IMPLEMENT_PAUSE" in os.environ:  # as a part of an upgrade, not of the lab's own set-up
+        witness()
     time.sleep(int(os.environ.get("ROUNDUP_IMPLEMENT_PAUSE") or 0))
     if fault == "migrate":
         own_index(tracker)

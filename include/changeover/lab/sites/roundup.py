@@ -187,7 +187,7 @@ def _empty(lab: Lab, host: LabHost) -> None:
     """Everything but the old release's environment, which no upgrade changes."""
     keep = ["!", "-path", f"{host.app}/releases", "!", "-path", f"{host.app}/releases/{OLD}*"]
     lab.account.run(["find", host.app, "-mindepth", "1", "-depth", *keep, "-delete"])
-    lab.account.remove(_integration(host))
+    lab.account.remove(_integration(host), host.home / "migrations.log")
 
 
 def _fill(lab: Lab, host: LabHost) -> None:

@@ -1,0 +1,80 @@
+"""Which cells are played, one after the other; a cell that cannot be played here is told with its reason."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from changeover import lab
+from changeover.domain.gameday import Cell, Matrix, Phase
+from changeover.errors import ChangeoverError
+from changeover.gameday.faults import FAULTS, Fault
+from changeover.gameday.ground import SITE, read_plan
+
+SHORT = (("kill-host", Phase.MID), ("cut-link", Phase.BEFORE), ("slow-host", Phase.ACCEPTANCE))
+"""Of `changeover test`: within three minutes, and one of each kind: lost, silent, late."""
+
+
+def chosen(faults: Iterable[str], phases: Iterable[Phase], *, short: bool) -> tuple[tuple[Fault, Phase], ...]:
+    """The cells that were asked for, faults down and phases across."""
+    wanted, when = set(faults), set(phases)
+    if unknown := wanted - {fault.key for fault in FAULTS}:
+        raise ChangeoverError(
+            f"there is no fault {', '.join(sorted(unknown))}", then=f"choose of: {', '.join(f.key for f in FAULTS)}"
+        )
+    return tuple(
+        (fault, phase)
+        for fault in FAULTS
+        for phase in Phase
+        if (not wanted or fault.key in wanted)
+        and (not when or phase in when)
+        and (not short or (fault.key, phase) in SHORT)
+    )
+
+
+def play(
+    cells: Iterable[tuple[Fault, Phase]],
+    *,
+    plan: Path,
+    home: Path,
+    tell: Callable[[str], None],
+    root: Path | None = None,
+) -> Matrix:
+    """Everything of a cell is removed when it was true, and kept below `home` when not."""
+    read_plan(plan)
+    place = root or Path(f"{lab.default_root()}-gd")
+    played: list[Cell] = []
+    whole = True
+    try:
+        for fault, phase in cells:
+            tell(f"{fault.title}, {phase}")
+            cell = _play(
+                fault, phase, root=place, home=home / f"{fault.key}-{phase.name.lower()}", plan=plan, tell=tell
+            )
+            tell(f"{fault.title}, {phase}: {cell.in_words()} ({cell.seconds:.0f} s)")
+            played.append(cell)
+    except KeyboardInterrupt:
+        tell("ended early: the cell that was being played is not counted")
+        whole = False
+    finally:
+        lab.down(SITE, root=place)
+    return Matrix(tuple(played), whole)
+
+
+def _play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell: Callable[[str], None]) -> Cell:
+    from changeover.gameday import cell, with_airflow
+
+    if why := fault.absent():
+        return Cell(fault.title, phase, left_out=why)
+    shutil.rmtree(home, ignore_errors=True)
+    play_one = with_airflow.play if fault.airflow else cell.play
+    try:
+        played = play_one(fault, phase, root=root, home=home, plan=plan, tell=lambda text: tell(f"    {text}"))
+    except ChangeoverError as exc:
+        return Cell(fault.title, phase, broken=str(exc))
+    if not played.true:
+        return replace(played, broken=played.broken and f"{played.broken} (kept: {home})")
+    shutil.rmtree(home, ignore_errors=True)
+    return played

@@ -1,0 +1,43 @@
+"""What is done to a running Airflow on purpose, to see what an upgrade makes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+import psutil
+
+from changeover.orchestration.airflow_client import AirflowError
+from changeover.orchestration.serve import AirflowServer
+
+QUICK = {
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "2",
+}
+"""Airflow notices within seconds what it would notice within minutes."""
+
+
+def kill(server: AirflowServer, component: str) -> int:
+    """SIGKILL to a component (the keeper starts it again); the pid it had."""
+    pid = server.pid(component)
+    if pid is None:
+        raise AirflowError(f"{component} does not run", where=str(server.settings.airflow_home))
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def task_processes(server: AirflowServer, run_id: str) -> list[psutil.Process]:
+    """The processes that supervise or execute tasks of this run right now, found by their title."""
+    scheduler = server.pid("scheduler")
+    found = []
+    for process in psutil.Process(scheduler).children(recursive=True) if scheduler else []:
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended since, or a zombie
+            if run_id in " ".join(process.cmdline()):
+                found.append(process)
+    return found
