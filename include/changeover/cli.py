@@ -318,6 +318,9 @@ def release_path(
     to: Annotated[str, typer.Argument(metavar="TO", help="Exact version that is wanted, or the release's name.")],
     *,
     downgrade: Annotated[bool, typer.Option("--downgrade", help="An older version is wanted on purpose.")] = False,
+    change_of_line: Annotated[
+        bool, typer.Option("--change-of-line", help="The vendor's other line of releases is wanted on purpose.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the way the vendor supports from one version to another, leg by leg.
@@ -325,8 +328,9 @@ def release_path(
     With every mandatory stop, or why there is no way. Exit code 1 when there is none, or a record cannot be read.
     """
     from changeover.cli_release import path
+    from changeover.domain.named import Named
 
-    raise typer.Exit(path(product, from_version, to, downgrade=downgrade, as_json=as_json))
+    raise typer.Exit(path(product, from_version, to, named=Named(downgrade, change_of_line), as_json=as_json))
 
 
 @release_app.command("schema")

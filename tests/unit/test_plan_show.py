@@ -10,7 +10,8 @@ from changeover.adapters.memory import MemoryCmdb
 from changeover.adapters.shelf import DiskShelf
 from changeover.domain.estate import Estate
 from changeover.settings import Settings
-from changeover.usecases.show_plan import Branch, gather, show_plan
+from changeover.usecases.show_plan import gather, show_plan
+from changeover.usecases.tree import Branch
 from tests.support.content import make, plan_with, put
 
 SUB_PROCESSES = [

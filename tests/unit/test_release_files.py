@@ -14,6 +14,7 @@ from changeover.adapters.release_files import find_releases, read_product, read_
 from changeover.adapters.release_schema import release_reference, release_schema, release_schema_text
 from changeover.adapters.shelf import DiskShelf
 from changeover.adapters.yaml_text import read_yaml
+from changeover.domain.named import NOTHING_NAMED
 from changeover.domain.path import Answer, plan_path
 from changeover.settings import PROJECT, Settings
 from changeover.usecases.check_plans import check_plans
@@ -268,7 +269,7 @@ def test_a_downgrade_that_the_plan_names_and_the_vendor_offers_is_in_order(conte
 
 
 def test_the_path_as_json_names_every_leg_and_step() -> None:
-    path = find_path(read_product("tryton", releases=RELEASES), from_version="7.0.59", to="8.0", downgrade=False)
+    path = find_path(read_product("tryton", releases=RELEASES), from_version="7.0.59", to="8.0", named=NOTHING_NAMED)
     document = json.loads(json.dumps(path_json(path)))
     assert (document["schema_version"], document["ok"], document["to"]) == (1, True, "8.0.12")
     (leg,) = document["legs"]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from changeover.domain.estate import Document, Name, Person
+from changeover.domain.named import Named
 from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
@@ -187,6 +188,9 @@ class Plan(Document):
     downgrade: Line | None = None
     """Why an older version is wanted on purpose. A plan to an older version is refused without it; with it the vendor
     has to support going back all the same."""
+    change_of_line: Line | None = None
+    """Why the vendor's other line of releases is wanted (Jenkins: weekly instead of LTS). A plan that leaves the line
+    of the installed version is refused without it."""
     trigger: Trigger
     """Why the upgrade is done."""
     statement_of_work: StatementOfWork
@@ -213,6 +217,11 @@ class Plan(Document):
     @property
     def dag_id(self) -> str:
         return f"{self.client}.{self.upgrade}"
+
+    @property
+    def named(self) -> Named:
+        """What the planner may do because the plan says why."""
+        return Named(downgrade=self.downgrade is not None, change_of_line=self.change_of_line is not None)
 
     @property
     def baseline(self) -> Environment:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.legs import plain
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.report import Answered, Event, Report
 from changeover.domain.run_view import EnvironmentView, utc
@@ -165,7 +166,8 @@ def _lanes(report: Report) -> tuple[EnvironmentView, ...]:
 def _forecasts(report: Report) -> Iterator[Forecast]:
     rehearsed = [v for v in report.view.environments if v.name == _baseline(report)]
     for view in _lanes(report):
-        for name in TIMED:
+        found = {step.step for step in view.steps if plain(step.step) in TIMED}
+        for name in sorted(found, key=lambda name: (TIMED.index(plain(name)), name)):
             took = _took(view.steps, name)
             if took:
                 before = [length for baseline in rehearsed for length in _took(baseline.steps, name)]
@@ -324,8 +326,13 @@ def _said_no(result: CheckResult) -> bool:
 def _failed_steps(report: Report) -> Iterator[ProposedCheck]:
     for view in _lanes(report):
         for step in view.steps:
-            if step.status is StepStatus.FAILED and step.step in ("restore_point", "implement", "commit", "back_out"):
-                name = step.step.replace("_", "-")
+            if step.status is StepStatus.FAILED and plain(step.step) in (
+                "restore_point",
+                "implement",
+                "commit",
+                "back_out",
+            ):
+                name = plain(step.step).replace("_", "-")
                 yield ProposedCheck(
                     f"ready-for-{name}",
                     "readiness",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from changeover.domain.analysis import Analysis, analyse
-from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits
+from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits, Stop
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.gate import CheckResult, CheckState, GateResult
@@ -94,6 +94,10 @@ def _facts(
         reports={host.host: host.report for host in result.hosts if host.report},
         artefacts=tools.content.artefacts(plan.application, plan.to_version) if tools.content else None,
         traits=traits,
+        stops=tuple(
+            Stop(leg.record, tools.content.artefacts(plan.application, leg.to_version) if tools.content else None)
+            for leg in upgrade.path.legs[:-1]
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
+from changeover.domain.legs import plain
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
@@ -30,6 +31,7 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
+from changeover.usecases.legs import Walk, go_through, hops
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.tools import (
     Answer,
@@ -43,7 +45,7 @@ from changeover.usecases.tools import (
     tell_cmdb,
     yes,
 )
-from changeover.usecases.window_gate import window_now, window_still
+from changeover.usecases.window_gate import window_for_leg, window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
 
@@ -100,6 +102,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             upgrade.plan.from_version,
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
+            hop=hops(upgrade, tools)[0],
         ),
     )
     if not taken.successful:
@@ -120,43 +123,16 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Ask the window once more, write ahead, then the change itself."""
+    """Ask the window once more, then the change itself, leg by leg; the last leg's acceptance is the next stage."""
     still = window_still(upgrade, tools, lane)
     if still.reply is not Reply.YES:
         return still
-    try_number = len(_back_outs(upgrade, tools, lane))
-    for host in hosts_of(upgrade, tools, lane.name):
-        mark(
-            upgrade,
-            tools,
-            MarkKind.IMPLEMENTING,
-            lane.name,
-            host=host.name,
-            key=f"implementing-{lane.name}-{host.name}-{try_number}",
-        )
-    done = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            "implement",
-            "implement.yml",
-            lane.name,
-            upgrade.plan.to_version,
-            changes=True,
-            restore_point=window_label(upgrade, tools, lane),
-            limit=lane.implement_within,
-        ),
-    )
-    if not done.successful:
-        return no("the upgrade failed", *done.reasons)
-    mark(
-        upgrade,
-        tools,
-        MarkKind.IMPLEMENTED,
-        lane.name,
-        key=f"implemented-{lane.name}-{try_number}",
-    )
-    return yes(f"{upgrade.plan.to_version} installed on {len(done.hosts)} hosts")
+    label = window_label(upgrade, tools, lane)
+    done = go_through(Walk(upgrade, tools, lane, label, lambda hop: window_for_leg(upgrade, tools, lane, hop)))
+    if done.reply is Reply.YES:
+        tries = len(_back_outs(upgrade, tools, lane))
+        mark(upgrade, tools, MarkKind.IMPLEMENTED, lane.name, key=f"implemented-{lane.name}-{tries}")
+    return done
 
 
 def acceptance(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -408,8 +384,9 @@ def _hosts_to_back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> tup
     everyone = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
     if upgrade.mode is Mode.BACK_OUT:
         return everyone
-    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if s.step == "implement"]
-    states = steps[-1].hosts if steps else {}
+    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if plain(s.step) == "implement"]
+    reached = bool(steps) and steps[-1].step == hops(upgrade, tools)[-1].step("implement")
+    states = steps[-1].hosts if reached else {}  # a host that stands at a stop on the way did not end well
     failed = [host for host in everyone if states.get(host) != "ok"]
     return hosts_to_back_out(lane.back_out, touched=everyone, failed=failed)
 

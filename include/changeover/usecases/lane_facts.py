@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from changeover.domain.gate import GateResult
 from changeover.domain.lane import LaneFacts
+from changeover.domain.legs import plain
 from changeover.domain.outcome import EnvironmentProofs
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import Mark, MarkKind, Run, StepStatus
@@ -124,7 +125,7 @@ def _failed_steps(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str
     return tuple(
         f"{step.step}: {'; '.join(step.reasons) or step.status}"
         for step in steps
-        if step.step in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
+        if plain(step.step) in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
     )
 
 

@@ -22,6 +22,9 @@ AFTER = "business-data-after.json"
 LARGEST_EVIDENCE = 256 * 1024 * 1024
 
 
+_RESTORE_POINTS = (MarkKind.RESTORE_POINT_PROVEN, MarkKind.LEG_RESTORE_POINT)
+
+
 def gather_report(
     ledger: Ledger, cmdb: Cmdb | str, run: Run, *, now: datetime, read_plan: Callable[[str], Plan | None]
 ) -> Report:
@@ -37,7 +40,7 @@ def gather_report(
         versions=tuple(_versions(view, recorded)),
         answers=_answers(marks),
         timeline=tuple(sorted(events(view), key=lambda event: event.at)),
-        restore_points=tuple(mark for mark in marks if mark.kind is MarkKind.RESTORE_POINT_PROVEN),
+        restore_points=tuple(mark for mark in marks if mark.kind in _RESTORE_POINTS),
         datasets=tuple(d for environment in view.environments for d in _datasets(environment, ledger, run)),
         findings=_newest_findings(view),
         evidence=tuple(KeptFile(evidence, _state(evidence)) for evidence in ledger.evidence(run.key)),
@@ -118,7 +121,10 @@ def _answer(mark: Mark) -> Answered | None:
     return Answered(mark.environment, question, _ANSWERS[mark.kind], by, mark.at, digest)
 
 
-_GOOD = {MarkKind.ACCEPTED, MarkKind.COMMITTED, MarkKind.SUPPORT_ACCEPTED, MarkKind.APPROVED, MarkKind.SIGNED_OFF}
+_GOOD = {
+    MarkKind.ACCEPTED, MarkKind.LEG_ACCEPTED, MarkKind.COMMITTED, MarkKind.SUPPORT_ACCEPTED, MarkKind.APPROVED,
+    MarkKind.SIGNED_OFF,
+}  # fmt: skip
 _BAD = {MarkKind.REJECTED, MarkKind.BLOCKED, MarkKind.BACKING_OUT, MarkKind.WINDOW_MISSED}
 
 
