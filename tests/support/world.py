@@ -125,10 +125,18 @@ class World:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     breaks: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(environment, playbook) → hosts it fails on."""
+    break_step: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(environment, step) → hosts it fails on."""
+    lost: set[str] = field(default_factory=set)
+    """Steps whose caller is lost once, when the work has ended."""
     unwell: set[str] = field(default_factory=set)
-    """Environments whose application suite says no on the new release."""
+    """Environments whose application suite says no on the new release; `environment version` for another one."""
     unreachable: set[str] = field(default_factory=set)
     played: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    specs: list[ExecutionSpec] = field(default_factory=list)
+    """What was played, in full."""
+    ended: dict[Path, ExecutionResult] = field(default_factory=dict)
+    """As the real one does: an execution that ended is not run again."""
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
@@ -209,17 +217,26 @@ class World:
         on_event: Callable[[str], None],
         stop: Callable[[], bool],
     ) -> ExecutionResult:
+        if spec.directory in self.ended:
+            return self.ended[spec.directory]
         names = tuple(host.name for host in spec.hosts)
+        self.specs.append(spec)
         self.played.append((spec.environment, spec.playbook, names))
         self.now += self.took.get(spec.playbook, timedelta(seconds=1))
         bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
+        bad |= set(self.break_step.get((spec.environment, spec.step), ()))
         for host in names:
             if host not in bad:
                 self._change(host, spec)
         results = tuple(self._result(host, host in bad) for host in names)
         status = StepStatus.FAILED if bad else StepStatus.SUCCESSFUL
         reasons = tuple(f"{host}: it broke" for host in sorted(bad))
-        return ExecutionResult(status, results, reasons, "token", self.now, self.now, str(spec.directory))
+        result = ExecutionResult(status, results, reasons, "token", self.now, self.now, str(spec.directory))
+        self.ended[spec.directory] = result
+        if spec.step in self.lost:
+            self.lost.remove(spec.step)
+            raise ConnectionError("the caller is gone")
+        return result
 
     def _change(self, host: str, spec: ExecutionSpec) -> None:
         if spec.playbook in ("implement.yml", "back_out.yml", "build.yml"):
@@ -255,7 +272,8 @@ class Suite:
         evidence: Path,
         timeout: timedelta,
     ) -> SuiteRun:
-        bad = environment in self.world.unwell and target_version == NEW
+        bad = f"{environment} {target_version}" in self.world.unwell
+        bad = bad or (environment in self.world.unwell and target_version == NEW)
         state = CheckState.FAILED if bad else CheckState.PASSED
         names = tuple(host.name for host in hosts)
         return SuiteRun(
