@@ -48,6 +48,7 @@ class ModeName(StrEnum):
     REHEARSE = "rehearse"
     IMPLEMENT = "implement"
     BACK_OUT = "back-out"
+    FIX = "fix"
 
 
 class SiteName(StrEnum):
@@ -356,6 +357,10 @@ def run(
     environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
     reason: Annotated[str, typer.Option(help="Why now; kept with the run.")] = "",
     change: Annotated[str, typer.Option(help="Number of the change in the client's own system.")] = "",
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Mode fix: cure this finding; KEY or KEY=SUBJECT, may be repeated."),
+    ] = None,
     login: Annotated[str, typer.Option("--as", help="Who asks, as Airflow knows them.")] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it did what was asked.")
@@ -367,7 +372,7 @@ def run(
     """
     from changeover.cli_run import Asked, start
 
-    asked = Asked(str(mode), tuple(environment or ()), reason, change)
+    asked = Asked(str(mode), tuple(environment or ()), reason, change, tuple(finding or ()))
     raise typer.Exit(start(plan, asked, login=login, wait=wait))
 
 

@@ -150,7 +150,10 @@ def told(said: Said, check: Check) -> Finding:
         audience=check.audience,
         groups=check.groups,
         related=said.related,
-        actions=said.actions or (Action(ActionKind.HINT, check.remediation),),
+        actions=(
+            *(said.actions or (Action(ActionKind.HINT, check.remediation),)),
+            *((check.fix.action(),) if check.fix else ()),
+        ),
     )
 
 

@@ -32,12 +32,13 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 
 
 class Mode(StrEnum):
-    """How far a run goes; each is a prefix of the same path, `back-out` works backwards."""
+    """How far a run goes; each is a prefix of the same path, `back-out` works backwards, `fix` cures findings."""
 
     ANALYSE = "analyse"
     REHEARSE = "rehearse"
     IMPLEMENT = "implement"
     BACK_OUT = "back-out"
+    FIX = "fix"
 
 
 class StatementOfWork(Document):

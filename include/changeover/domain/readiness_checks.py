@@ -18,7 +18,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.release import ReleaseRecord, path_findings
 from changeover.domain.version import VersionError, same
 
-FINISHED = frozenset({"committed", "backed_out", "stood_down"})
+FINISHED = frozenset({"committed", "backed_out", "stood_down", "fixed"})
 """Phases of a host's marker after which nothing of that run is left to do."""
 
 

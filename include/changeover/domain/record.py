@@ -53,6 +53,8 @@ class Run:
     opened_at: datetime
     team: str = ""
     """The team that does the upgrade; "" where the plan names none."""
+    findings: tuple[str, ...] = ()
+    """In mode `fix`: the findings that are to be cured, each as it was asked for."""
 
 
 class MarkKind(StrEnum):
@@ -90,6 +92,9 @@ class MarkKind(StrEnum):
     SUPPORT_ACCEPTED = "support_accepted"
     RUN_SHEET = "run_sheet"
     CHANGE_CLOSED = "change_closed"
+    FIX_CHOSEN = "fix_chosen"
+    FIXING = "fixing"
+    FIXED = "fixed"
     BLOCKED = "blocked"
     SETTLED = "settled"
     """A person closed what could not be proven: who, why, and what was found."""

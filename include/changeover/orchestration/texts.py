@@ -10,9 +10,11 @@ MODES = {
     str(Mode.REHEARSE): "Rehearse: analysis and the baseline build",
     str(Mode.IMPLEMENT): "Implement: the whole upgrade",
     str(Mode.BACK_OUT): "Back out: the named environments, to the release before",
+    str(Mode.FIX): "Fix: carry out the declared remedies of the named findings",
 }
 MODE_HELP = "Each mode goes further along the same path; a back-out goes the other way and needs a reason."
-REASON_HELP = "Why this run is started. Needed for a back-out; kept in the record."
+REASON_HELP = "Why this run is started. Needed for a back-out and a fix; kept in the record."
+FINDINGS_HELP = "Mode fix only: the findings to cure, each as KEY, or as KEY=SUBJECT where one of several is meant."
 
 GROUPS = {
     "s01_transition": (

@@ -13,6 +13,7 @@ from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
+from changeover.usecases.fix_choice import chosen
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import planned_nights, reversible
@@ -87,11 +88,13 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, enviro
     """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
     plan = upgrade.plan
     lanes = (plan.environment(environment),) if environment else upgrade.lanes
+    lanes = () if upgrade.mode is Mode.FIX else lanes
     until = (now.asked_at or tools.clock()) + approval.wait
     rows = [
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
         *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
+        *(("remedy", cure.told) for cure in chosen(upgrade, tools)),
         ("answers", now.told()),
         ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),

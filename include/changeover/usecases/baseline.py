@@ -26,7 +26,7 @@ from changeover.usecases.window_gate import baseline_window
 
 def build(upgrade: Upgrade, tools: Tools) -> Answer:
     """Build the old release on a copy of production's data, stage the new one, prove a restore point, read the data."""
-    if upgrade.mode in (Mode.ANALYSE, Mode.BACK_OUT):
+    if upgrade.mode not in (Mode.REHEARSE, Mode.IMPLEMENT):
         return not_applicable(f"mode {upgrade.mode} builds no baseline")
     opened = baseline_window(upgrade, tools)
     if opened.reply is not Reply.YES:

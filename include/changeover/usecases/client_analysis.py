@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +27,21 @@ GATE = "client_analysis"
 LOOK_LIMIT = timedelta(minutes=2)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What came of it: how the reading ended, and the gate with every finding."""
+
+    result: ExecutionResult
+    gate: GateResult
+    judged: AfterWaivers
+
+
 def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
+    examined = examine(upgrade, tools)
+    return _answer(examined.result, examined.gate, examined.judged)
+
+
+def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     """Discover every host that is looked at (one run of Ansible), compare, and say what stands in the way."""
     hosts = hosts_looked_at(upgrade, tools)
     everyone = tuple(host for each in hosts.values() for host in each)
@@ -56,7 +70,7 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
     _keep(upgrade, tools, facts, found, judged)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     _mark_versions(upgrade, tools, hosts, facts.reports)
-    return _answer(result, gate, judged)
+    return Examined(result, gate, judged)
 
 
 def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...]]:
@@ -64,7 +78,7 @@ def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...
     frozen = tools.ledger.frozen_hosts(upgrade.run.key)
     plan = upgrade.plan
     wanted: tuple[Environment, ...] = plan.environments
-    if upgrade.mode is Mode.ANALYSE and len(upgrade.lanes) < len(plan.lanes):
+    if upgrade.mode in (Mode.ANALYSE, Mode.FIX) and len(upgrade.lanes) < len(plan.lanes):
         wanted = upgrade.lanes
     return {environment.name: frozen[environment.name] for environment in wanted}
 

@@ -9,6 +9,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
+from changeover.usecases.fix import fix_verdict
 from changeover.usecases.incidents import open_incidents
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
@@ -96,6 +97,8 @@ def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
     )
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return _before_lanes(upgrade, tools, refused)
+    if upgrade.mode is Mode.FIX:
+        return fix_verdict(upgrade, tools, refused)
     environments = dict(tools.ledger.outcomes(key))
     environments.pop("", None)
     for lane in upgrade.lanes:
@@ -134,6 +137,7 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
             ended_at=tools.clock().isoformat(),
             environments=environments,
         )
+    if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):
         if tools.ledger.marks(run.key, kind=MarkKind.CHANGE_OPENED):
             tell_cmdb(
                 upgrade,

@@ -8,9 +8,11 @@ from changeover.domain.runsheet import run_sheet
 from changeover.ports import fresh
 from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.ask import tally_of
+from changeover.usecases.fix import write_sheet
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
+    Reply,
     Tools,
     Upgrade,
     mark,
@@ -26,6 +28,11 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return not_applicable(f"mode {upgrade.mode} ends before planning")
+    if upgrade.mode is Mode.FIX:
+        answer = write_sheet(upgrade, tools)
+        if answer.reply is Reply.YES:
+            tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
+        return answer
     gate = planning_gate(upgrade, tools)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     if not gate.passed:

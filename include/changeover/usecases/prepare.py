@@ -5,6 +5,7 @@ from __future__ import annotations
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.usecases.fix import carry_out
 from changeover.usecases.legs import hops
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.stage import stage_later_legs
@@ -27,6 +28,8 @@ def prepare(upgrade: Upgrade, tools: Tools) -> Answer:
 
     Each host must report verified artefacts of every leg and a readable restore point.
     """
+    if upgrade.mode is Mode.FIX:
+        return carry_out(upgrade, tools)
     if upgrade.mode is not Mode.IMPLEMENT:
         return not_applicable(f"mode {upgrade.mode} stages nothing")
     plan = upgrade.plan

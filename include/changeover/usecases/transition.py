@@ -73,7 +73,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
         "release-applicable": "; ".join(inhibitors),
         "approvers-independent": _approvers(upgrade),
-        "reason-given": "" if run.mode != Mode.BACK_OUT or run.reason else "a back-out needs a reason",
+        "reason-given": "" if run.reason or run.mode not in (Mode.BACK_OUT, Mode.FIX) else f"{run.mode}: say why",
     }
 
 
@@ -83,7 +83,8 @@ def _approvers(upgrade: Upgrade) -> str:
         return ""
     plan, starter = upgrade.plan, upgrade.run.requested_by
     asked = [("the plan's approval", "plan", plan.approval)]
-    asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in upgrade.lanes if lane.go_no_go]
+    lanes = () if upgrade.mode is Mode.FIX else upgrade.lanes
+    asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in lanes if lane.go_no_go]
     short = [
         what
         for what, gate, approval in asked
@@ -121,7 +122,7 @@ def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
         tools,
         "open_change",
         "open_change",
-        title=f"{plan.title} ({plan.client})",
+        title=f"{'Remedies before ' if upgrade.mode is Mode.FIX else ''}{plan.title} ({plan.client})",
         description=f"{plan.trigger.reason} ({plan.trigger.reference}, {plan.statement_of_work.id})",
         client=plan.client,
         application=plan.application,
