@@ -1,4 +1,4 @@
-"""A way of two legs under a real scheduler, on real SSH hosts: its analysis, both legs in every lane, the way back."""
+"""Under a real scheduler, on real SSH hosts: an analysis, a remedy of mode fix, a way of two legs there and back."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ mandatory_stops:
 """
 
 
+TEXT_IN_XHTML = r"s/^html_version = .*/html_version = xhtml/"
+A_REMEDY = r"""
+    fix: {kind: command, run: "sed -i 's/^html_version = xhtml$/html_version = html4/' tracker/config.ini"}"""
+
+
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     root = Path(f"/var/tmp/cl-{os.getpid()}")
@@ -45,12 +50,17 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAirflow]:
-    """The product's own plan and records, but that 2.6.0 demands a stop at 2.3.0."""
+    """The product's own plan and records, but that 2.6.0 demands a stop at 2.3.0, and one of the steps has a remedy."""
     home = tmp_path_factory.mktemp("legs")
     shutil.copytree(PROJECT / "include/plans/lindgren", home / "plans/lindgren")
     shutil.copytree(PROJECT / "include/releases/roundup", home / "releases/roundup")
     with (home / "releases/roundup/2.6.0.yaml").open("a", encoding="utf-8") as record:
         record.write(A_STOP)
+    step = home / "releases/roundup/2.4.0.yaml"
+    text = step.read_text(encoding="utf-8")
+    assert text.count("applies_if: html_version is xhtml") == 1
+    marker = "applies_if: html_version is xhtml"
+    step.write_text(text.replace(marker, f"{marker}{A_REMEDY}"), encoding="utf-8")
     state = lab.up("roundup", root=place, port=0)
     account = Account.current(place / "home")
     fetch(account, state.artefacts_path, find_python(account), "roundup", STOP, [f"roundup=={STOP}", "setuptools"])
@@ -118,8 +128,46 @@ def test_a_missing_artefact_of_a_stop_is_found_by_the_analysis(running: TestAirf
     assert found["artefact-digest"] == f"{wheel.name} at {STOP}"
 
 
-def test_every_lane_goes_through_both_legs(running: TestAirflow) -> None:
+def test_mode_fix_cures_a_finding_where_it_is_and_nothing_else(running: TestAirflow, command: Any, place: Path) -> None:
+    """Found by the analysis, approved, carried out on the one host that has it, and the analysis is clean again."""
+    state, plan = lab.reset("roundup", root=place), str(running.settings.plans / PLAN)
+    files = {host.name: host.app / "tracker/config.ini" for host in state.hosts}
+    Account.current(place / "home").run(["sed", "-i", TEXT_IN_XHTML, files["training"]])
+    assert "\nhtml_version = xhtml\n" in files["training"].read_text(encoding="utf-8")
+    before = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    code, out, err = command("analyse", plan, "--format", "json")
+    assert code == 1, (out, err)
+    assert [(f["key"], f["subject"]) for f in json.loads(out)["findings"] if f["inhibits"]] == [
+        ("vendor-step-choice", "training/xhtml")
+    ]
+
+    ended, run = go(running, mode="fix", findings=["vendor-step-choice"])
+    assert ended.state == "success", running.logs()
+    ledger = wiring.ledger(running.settings)
+    assert outcomes(running, run) == {"": Outcome.SUCCESSFUL}
+    assert ledger.outcomes(run.key)[""].reasons == ("vendor-step-choice (training/xhtml): cured",)
+    (asked,) = ledger.marks(run.key, kind=MarkKind.APPROVED)
+    assert asked.data["by"] == "erik.lindgren"
+    after = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    assert after == before | {"training": before["training"].replace("= xhtml\n", "= html4\n")}
+    changed = [step.environment for step in ledger.steps(run.key) if step.step.startswith("fix_")]
+    assert changed == ["training"]
+    for host in state.hosts:
+        assert not (host.state / "lock.json").exists()
+        assert (host.state / "marker.json").exists() is (host.name == "training")
+    with running.client() as client:
+        states = {name: task.state for name, task in client.tasks(ended).items()}
+    assert {state for name, state in states.items() if name.startswith(("s05_", "s08_s09_"))} == {"skipped"}
+    change = wiring.cmdb(running.settings).change(run.key)
+    assert change is not None
+    assert (change.title.startswith("Remedies before "), str(change.close_code)) == (True, "successful")
+    code, out, err = command("analyse", plan, "--format", "json")
+    assert code == 0, (out, err)
+
+
+def test_every_lane_goes_through_both_legs(running: TestAirflow, place: Path) -> None:
     """V15: at the stop a restore point and a whole acceptance, then the next leg; no task more than a way of one."""
+    _reset(running, place)
     ended, run = go(running)
     assert ended.state == "success", running.logs()
     assert outcomes(running, run) == dict.fromkeys(("training", "production", ""), Outcome.SUCCESSFUL)
@@ -146,8 +194,7 @@ def test_every_lane_goes_through_both_legs(running: TestAirflow) -> None:
 
 def test_a_second_leg_that_is_not_accepted_goes_back_over_both(running: TestAirflow, place: Path) -> None:
     """The stop accepts the client's integration, the wanted release refuses it: production is 2.0.0 again, proven."""
-    state = lab.reset("roundup", root=place, fault="integration")
-    introduce_site.import_estate(running.settings, state.estate_path, reset=True)
+    _reset(running, place, fault="integration")
     ended, run = go(running)
     assert ended.state == "failed"
     assert outcomes(running, run) == {
@@ -162,11 +209,16 @@ def test_a_second_leg_that_is_not_accepted_goes_back_over_both(running: TestAirf
     assert wiring.cmdb(running.settings).versions("lindgren", "roundup", "production") == {"prod1": OLD, "prod2": OLD}
 
 
-def go(running: TestAirflow) -> tuple[DagRun, Run]:
-    """Start the upgrade, answer every request as the first person asked, and wait for the end."""
+def _reset(running: TestAirflow, place: Path, fault: str | None = None) -> None:
+    state = lab.reset("roundup", root=place, fault=fault)
+    introduce_site.import_estate(running.settings, state.estate_path, reset=True)
+
+
+def go(running: TestAirflow, **asked: Any) -> tuple[DagRun, Run]:
+    """Start the upgrade (or what is asked for), answer as the first person asked each time, and wait for the end."""
     with running.client() as client:
         client.wait_for_dag(DAG)
-        run = client.trigger(DAG, {"mode": "implement", "reason": "test"})
+        run = client.trigger(DAG, {"mode": "implement", "reason": "test"} | asked)
 
         def answer(_now: DagRun) -> None:
             for request in client.requests(run):
