@@ -43,6 +43,7 @@ def test_looking_at_twenty_hosts_costs_a_quarter_of_ansibles_command(
 ) -> None:
     """In turn, several rounds: the machine's load falls on both; the best round is the one least disturbed."""
     inside, whole, cpu = [], [], []
+    theirs = Cost(0, 0)
     last: dict[str, Any] = {}
     for _ in range(ROUNDS):
         ours, last = _probe(server, tmp_path)
