@@ -14,8 +14,10 @@ from changeover.domain.no_return import Reversible
 from changeover.domain.outcome import Outcome
 from changeover.domain.path import Product
 from changeover.domain.plan import Environment, Plan
-from changeover.domain.record import MarkKind, StepRecord
+from changeover.domain.progress import TRACES, _records
+from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.release import ReleaseRecord
+from changeover.domain.run_view import EnvironmentView
 from changeover.domain.runsheet import measured, run_sheet
 from changeover.usecases import baseline, lane
 from changeover.usecases.analysis import analyse_release
@@ -303,6 +305,14 @@ def test_the_run_sheet_tells_each_legs_share_of_the_night() -> None:
     text = run_sheet(of, lanes, MEASURED, digest="d" * 64, hosts={}, nights=nights).markdown()
     assert "Legs on training: leg 1 0:12:00 (27% of the work, 10% of the night), leg 2 0:32:00 (73% of the work" in text
     assert "implement_leg2 02:22 " in text
+
+
+def test_the_process_map_shows_the_stage_from_the_first_leg_to_the_last() -> None:
+    begun = dataclasses.replace(step("implement_leg2", 25), started_at=START + timedelta(minutes=15))
+    begun = dataclasses.replace(begun, ended_at=None, status=StepStatus.RUNNING)
+    here = EnvironmentView("production", (), None, (step("implement", 10), begun), (), ())
+    (shown,) = _records(here, TRACES["implement"])
+    assert (shown.at, shown.until, shown.state) == (START, None, "running")
 
 
 def test_the_steps_of_a_leg_belong_to_the_stage_that_does_them() -> None:

@@ -51,7 +51,13 @@ def shown(content: Settings, known: MemoryCmdb | str) -> Branch:
     (reading,) = shelf.plans([content.plans / "acme/app-2.yaml"])
     assert reading.document is not None
     plan = reading.document
-    around = gather(plan, release=shelf.release(plan.release), role=shelf.role(plan.application), cmdb=known)
+    around = gather(
+        plan,
+        release=shelf.release(plan.release),
+        role=shelf.role(plan.application),
+        cmdb=known,
+        product=shelf.product("app"),
+    )
     return show_plan(plan, reading.digest, around)
 
 
@@ -141,3 +147,19 @@ def test_the_vendors_steps_by_hand_are_shown(content: Settings) -> None:
     assert find(leg, "share of the window").detail == (
         "100%; no record says how long it takes; the rehearsal measures it anew"
     )
+
+
+def test_the_legs_of_a_way_with_stops_are_shown_where_they_are_taken(content: Settings) -> None:
+    text = (content.releases / "app/1.10.yaml").read_text(encoding="utf-8").replace(">=1.8,<1.10", "==1.9.5")
+    put(content.releases / "app/1.10.yaml", text)
+    put(content.releases / "app/1.9.5.yaml", text.replace('"1.10"', '"1.9.5"').replace("==1.9.5", ">=1.8,<1.9.5"))
+    tree = shown(content, cmdb())
+    assert find(tree, SUB_PROCESSES[2], "leg 2 of 2").detail == "1.9.5 → 1.10 (app/1.10)"
+    implement = find(tree, SUB_PROCESSES[7], "production", "implement")
+    assert "2 legs one after the other" in implement.detail
+    assert [(leg.label, leg.detail) for leg in implement.children[1:]] == [
+        ("leg 1 of 2", "1.9 → 1.9.5: implement, 1.9.5 accepted before the next leg"),
+        ("leg 2 of 2", "1.9.5 → 1.10: restore point of 1.9.5, implement, acceptance below"),
+        ("back-out of any leg", "to the first leg's restore point: 1.9 runs again"),
+    ]
+    assert find(tree, SUB_PROCESSES[6]).detail.endswith("the artefacts of 1.9.5, 1.10")
