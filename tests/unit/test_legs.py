@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from changeover.domain.host_lock import HostHold, Lock, Marker
 from changeover.domain.legs import Hop, plain, stage_of
 from changeover.domain.no_return import Reversible
 from changeover.domain.outcome import Outcome
@@ -19,9 +20,11 @@ from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.run_view import EnvironmentView
 from changeover.domain.runsheet import measured, run_sheet
+from changeover.domain.settlement import Truth, Way
 from changeover.usecases import baseline, lane
 from changeover.usecases.analysis import analyse_release
 from changeover.usecases.prepare import prepare
+from changeover.usecases.settle_run import Case, look
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import NEW, OLD, START, World, plan, release
@@ -197,6 +200,28 @@ def test_a_lost_task_goes_on_where_it_was(world: World) -> None:
     assert changes == ["implement", "implement_leg2"]
     gates = [gate.gate for _, gate in world.ledger.gates(upgrade.run.key, environment="training")]
     assert gates.count("acceptance_leg1") == 1
+
+
+def test_a_run_that_stopped_at_a_stop_is_resumed_there_or_backed_out(world: World) -> None:
+    """The controller died while the stop was accepted: it is neither old nor new, and both ways are open."""
+    upgrade, tools = two_legs(world)
+    assert all(each(upgrade, tools).reply is Reply.YES for each in REHEARSAL[:5])
+    training = upgrade.lanes[0]
+    for stage in GATES[:4]:
+        getattr(lane, stage)(upgrade, tools, training)
+    world.lost.add("acceptance_leg1_verify")
+    with pytest.raises(ConnectionError):
+        lane.implement(upgrade, tools, training)
+    marker = Marker(upgrade.run.key, "implement", "t", "implemented", world.now)
+    world.held["train1"] = HostHold("train1", True, lock=Lock(upgrade.run.key, "restore_point"), marker=marker)
+    found = look(Case(upgrade, tools, world, None))
+    (here,) = (one for one in found.environments if one.environment == "training")
+    assert here.truth is Truth.BETWEEN
+    resume = here.option(Way.RESUME)
+    assert (resume.possible, resume.stage) == (True, "implement"), resume.reasons
+    assert "2.3.0, a stop on the way, is found on every host" in resume.reasons[0]
+    assert here.option(Way.BACK_OUT).possible
+    assert lane.implement(upgrade, tools, training).reply is Reply.YES
 
 
 def test_the_vendors_condition_before_the_next_leg_is_part_of_its_gate(world: World) -> None:
