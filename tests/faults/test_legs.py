@@ -23,7 +23,7 @@ from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import PROJECT
 from tests.support.airflow import TestAirflow, airflow, settings_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1500)]
 DAG, PLAN = "lindgren.roundup-2.6", "lindgren/roundup-2.6.yaml"
 OLD, STOP, NEW = "2.0.0", "2.3.0", "2.6.0"
 LONGEST = 1200.0

@@ -36,7 +36,7 @@ from changeover.usecases.tools import Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.playbooks.bench import Bench
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1500)]
 PLAN = PROJECT / "include/plans/nordwind/tryton-8.0.yaml"
 OLD, NEW = "7.0.59", "8.0.12"
 PRODUCTION = ("prod-app1", "prod-app2")
