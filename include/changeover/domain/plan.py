@@ -158,7 +158,7 @@ class Environment(Document):
     back_out: Literal["per_environment", "per_host"] = "per_environment"
     """What is backed out after a failure: every touched host, or only the hosts that failed."""
     implement_within: Span = timedelta(hours=2)
-    """Limit of the implementation step; past it the step is stopped and counts as failed."""
+    """Limit of the implementation step, of all its legs together; past it the step is stopped and counts as failed."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Variables given to the application's role; a secret never belongs here."""
     not_applicable: Mapping[str, Line] = Field(default_factory=dict)
