@@ -48,6 +48,7 @@ class ModeName(StrEnum):
     REHEARSE = "rehearse"
     IMPLEMENT = "implement"
     BACK_OUT = "back-out"
+    FIX = "fix"
 
 
 class SiteName(StrEnum):
@@ -359,6 +360,9 @@ def release_path(
     to: Annotated[str, typer.Argument(metavar="TO", help="Exact version that is wanted, or the release's name.")],
     *,
     downgrade: Annotated[bool, typer.Option("--downgrade", help="An older version is wanted on purpose.")] = False,
+    change_of_line: Annotated[
+        bool, typer.Option("--change-of-line", help="The vendor's other line of releases is wanted on purpose.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the way the vendor supports from one version to another, leg by leg.
@@ -366,8 +370,9 @@ def release_path(
     With every mandatory stop, or why there is no way. Exit code 1 when there is none, or a record cannot be read.
     """
     from changeover.cli_release import path
+    from changeover.domain.named import Named
 
-    raise typer.Exit(path(product, from_version, to, downgrade=downgrade, as_json=as_json))
+    raise typer.Exit(path(product, from_version, to, named=Named(downgrade, change_of_line), as_json=as_json))
 
 
 @release_app.command("schema")
@@ -393,6 +398,10 @@ def run(
     environment: Annotated[list[str] | None, typer.Option(help="Only this environment; may be repeated.")] = None,
     reason: Annotated[str, typer.Option(help="Why now; kept with the run.")] = "",
     change: Annotated[str, typer.Option(help="Number of the change in the client's own system.")] = "",
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Mode fix: cure this finding; KEY or KEY=SUBJECT, may be repeated."),
+    ] = None,
     login: Annotated[str, typer.Option("--as", help="Who asks, as Airflow knows them.")] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it did what was asked.")
@@ -404,7 +413,7 @@ def run(
     """
     from changeover.cli_run import Asked, start
 
-    asked = Asked(str(mode), tuple(environment or ()), reason, change)
+    asked = Asked(str(mode), tuple(environment or ()), reason, change, tuple(finding or ()))
     raise typer.Exit(start(plan, asked, login=login, wait=wait))
 
 

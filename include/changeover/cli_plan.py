@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from changeover.ports import Cmdb
     from changeover.settings import Settings
     from changeover.usecases.check_plans import CheckedPlan, CheckReport
-    from changeover.usecases.show_plan import Branch
+    from changeover.usecases.tree import Branch
 
 
 def check(paths: Sequence[Path], *, as_json: bool) -> int:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from changeover.domain.fault import Reading
+    from changeover.domain.named import Named
     from changeover.domain.release import ReleaseRecord
-    from changeover.usecases.show_plan import Branch
+    from changeover.usecases.tree import Branch
 
 
 def check(paths: Sequence[Path], *, as_json: bool) -> int:
@@ -46,11 +47,11 @@ def _print_reading(reading: Reading[ReleaseRecord]) -> None:
         typer.echo(f"   {fault}")
 
 
-def path(product: str, from_version: str, to: str, *, downgrade: bool, as_json: bool) -> int:
+def path(product: str, from_version: str, to: str, *, named: Named, as_json: bool) -> int:
     from changeover.usecases.show_path import find_path, path_json, path_tree
 
     records = wiring.shelf(wiring.load_settings()).product(product)
-    found = find_path(records, from_version=from_version, to=to, downgrade=downgrade)
+    found = find_path(records, from_version=from_version, to=to, named=named)
     if as_json:
         typer.echo(json.dumps(path_json(found), indent=2, ensure_ascii=False))
     else:

@@ -35,10 +35,12 @@ class Asked:
     environments: tuple[str, ...] = ()
     reason: str = ""
     change_reference: str = ""
+    findings: tuple[str, ...] = ()
 
     def conf(self) -> dict[str, Any]:
         asked: dict[str, Any] = {"mode": self.mode, "reason": self.reason, "change_reference": self.change_reference}
-        return asked | ({"environments": list(self.environments)} if self.environments else {})
+        named = {"environments": list(self.environments), "findings": list(self.findings)}
+        return asked | {key: names for key, names in named.items() if names}
 
 
 def start(path: Path, asked: Asked, *, login: str, wait: bool) -> int:

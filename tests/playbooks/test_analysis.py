@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,15 +20,23 @@ from changeover.adapters.plan_files import parse_plan, plan_digest
 from changeover.adapters.release_files import load_release, read_product
 from changeover.domain.analysis_report import AnalysisReport
 from changeover.domain.finding import ActionKind, Finding
+from changeover.domain.outcome import Outcome, Verdict
 from changeover.lab.account import Account, Entry
 from changeover.orchestration.introduce_site import import_estate
 from changeover.settings import PROJECT, Settings, load
+from changeover.usecases import closeout
 from changeover.usecases.analyse_local import analyse_here
+from changeover.usecases.analysis import analyse_client, analyse_release
+from changeover.usecases.answers import record_answer
+from changeover.usecases.ask import open_request
 from changeover.usecases.open_run import requested_run
-from changeover.usecases.tools import Upgrade
+from changeover.usecases.planning import write_run_sheet
+from changeover.usecases.prepare import prepare
+from changeover.usecases.tools import Reply, Tools, Upgrade
+from changeover.usecases.transition import check_entry
 from tests.playbooks.bench import Bench
 
-pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1500)]
 PLAN = PROJECT / "include/plans/nordwind/tryton-8.0.yaml"
 OLD, NEW = "7.0.59", "8.0.12"
 PRODUCTION = ("prod-app1", "prod-app2")
@@ -43,8 +52,8 @@ class Nordwind:
     state: lab.LabState
     settings: Settings
 
-    def analyse(self) -> AnalysisReport:
-        """As `analyse --local` does it."""
+    def asked(self, mode: str, **more: Any) -> tuple[Upgrade, Tools]:
+        """A run of the plan, without Airflow."""
         raw = PLAN.read_bytes()
         plan = parse_plan(raw, name=str(PLAN))
         tools = wiring.tools(
@@ -56,15 +65,31 @@ class Nordwind:
             plan_text=raw.decode(),
             dag_run_id=f"local__{tools.clock().isoformat()}",
             requested_by=plan.requested_by,
-            asked={"mode": "analyse"},
+            asked={"mode": mode, **more},
             at=tools.clock(),
         )
         release = load_release(plan.release, releases=self.settings.releases)
         product = read_product(release.product, releases=self.settings.releases)
-        upgrade = Upgrade(run, plan, release, product)
+        return Upgrade(tools.ledger.open_run(run), plan, release, product), tools
+
+    def analyse(self) -> AnalysisReport:
+        """As `analyse --local` does it."""
+        upgrade, tools = self.asked("analyse")
         report = wiring.analysis(tools.ledger, analyse_here(upgrade, tools).key)
         assert report is not None
         return report
+
+    def fix(self, *findings: str) -> Verdict:
+        """As a run in mode `fix` does it, stage by stage, with the yes of the first whom the plan names."""
+        upgrade, tools = self.asked("fix", findings=list(findings), reason="the client chose new passwords")
+        for stage in (check_entry, analyse_release, analyse_client, write_run_sheet):
+            answer = stage(upgrade, tools)
+            assert answer.reply is Reply.YES, answer.text
+        asked = open_request(upgrade, tools, gate="plan").data["asked"]
+        record_answer(upgrade, tools, gate="plan", environment="", option="Approve", responder={"id": asked[0]})
+        answer = prepare(upgrade, tools)
+        assert answer.reply is Reply.YES, answer.text
+        return closeout.close(upgrade, tools)
 
     @property
     def artefacts(self) -> Path:
@@ -126,8 +151,9 @@ def test_four_faults_are_found_before_any_change_and_their_remediation_cures_the
         nordwind.operator(command, directory=away, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(away))
     for command in commands(found["customisation-unported", "customer_nordwind"]):
         nordwind.operator(command, directory=away)
-    for command in commands(found["vendor-step-choice", "production/password-hashes"]):
-        nordwind.administrator(command)
+    fixed = nordwind.fix("vendor-step-choice")
+    assert fixed.outcome is Outcome.SUCCESSFUL
+    assert fixed.reasons == ("vendor-step-choice (production/password-hashes): cured",)
     port_the_feed(nordwind)
 
     cured = nordwind.analyse()

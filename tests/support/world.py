@@ -132,14 +132,21 @@ class World:
     """(environment, playbook) → hosts it fails on."""
     lost: set[tuple[str, str]] = field(default_factory=set)
     """(environment, playbook) whose execution leaves no result."""
+    break_step: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(environment, step) → hosts it fails on."""
+    caller_lost: set[str] = field(default_factory=set)
+    """Steps whose caller is lost once, when the work has ended."""
     unwell: set[str] = field(default_factory=set)
-    """Environments whose application suite says no on the new release."""
+    """Environments whose application suite says no on the new release; `environment version` for another one."""
     unreachable: set[str] = field(default_factory=set)
     played: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    specs: list[ExecutionSpec] = field(default_factory=list)
+    """What was played, in full."""
+    ended: dict[Path, ExecutionResult] = field(default_factory=dict)
+    """As the real one does: an execution that ended is not run again."""
     took: dict[str, timedelta] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
-    ended: dict[Path, ExecutionResult] = field(default_factory=dict)
     points: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What differs in a host's report of its restore points."""
     spec: Any = None
@@ -235,10 +242,14 @@ class World:
         """Never the same directory twice, as the port says."""
         if spec.directory not in self.ended:
             self.ended[spec.directory] = self._play(spec, stop)
+            if spec.step in self.caller_lost:
+                self.caller_lost.remove(spec.step)
+                raise ConnectionError("the caller is gone")
         return self.ended[spec.directory]
 
     def _play(self, spec: ExecutionSpec, stop: Callable[[], bool]) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
+        self.specs.append(spec)
         self.played.append((spec.environment, spec.playbook, names))
         self.spec = spec
         needs = self.took.get(spec.playbook, timedelta(seconds=1))
@@ -253,6 +264,7 @@ class World:
             results = tuple(HostResult(host, HostState.NOT_ATTEMPTED) for host in names)
             return ExecutionResult(StepStatus.UNKNOWN, results, ("it was lost",), "token", self.now, None, "")
         bad = set(self.breaks.get((spec.environment, spec.playbook), ())) | (self.unreachable & set(names))
+        bad |= set(self.break_step.get((spec.environment, spec.step), ()))
         for host in names:
             if host not in bad:
                 self._change(host, spec)
@@ -314,7 +326,8 @@ class Suite:
         evidence: Path,
         timeout: timedelta,
     ) -> SuiteRun:
-        bad = environment in self.world.unwell and target_version == NEW
+        bad = f"{environment} {target_version}" in self.world.unwell
+        bad = bad or (environment in self.world.unwell and target_version == NEW)
         state = CheckState.FAILED if bad else CheckState.PASSED
         names = tuple(host.name for host in hosts)
         return SuiteRun(

@@ -14,8 +14,8 @@ from changeover.domain.outcome import Outcome, Verdict
 from changeover.usecases.client_analysis import analyse_client
 from changeover.usecases.tools import Reply
 from tests.support.analysed import CATALOGUE, PLAN, facts
+from tests.support.estate import Estate
 from tests.support.world import START
-from tests.unit.test_client_analysis import Estate
 
 
 def acceptance(*failed: str, gate: str = "acceptance") -> GateResult:

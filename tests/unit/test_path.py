@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from changeover.domain.legs import hops_of
+from changeover.domain.named import Named
 from changeover.domain.path import Answer, Product, UpgradePath, along, between_faults, plan_path, product_of
 from changeover.domain.path_findings import path_told, release_findings
 from changeover.domain.release import ReleaseRecord
@@ -161,8 +163,8 @@ def test_already_there_is_nothing_to_do_and_says_so() -> None:
 def test_a_downgrade_is_refused_unless_it_is_named_and_the_vendor_offers_it() -> None:
     known = product(record("2", "==1"), record("3", "==2", downgrade_to=[">=2,<3"]))
     assert path(known, "3", "2").answer is Answer.DOWNGRADE
-    assert stops(path(known, "3", "2", downgrade=True)) == ["2"]
-    back = path(product(*LINE.records), "5", "3", downgrade=True)
+    assert stops(path(known, "3", "2", named=Named(downgrade=True))) == ["2"]
+    back = path(product(*LINE.records), "5", "3", named=Named(downgrade=True))
     assert back.reasons == ("the vendor supports going back from 5 to nothing older, not to 3",)
 
 
@@ -186,15 +188,62 @@ def test_a_record_that_cannot_be_read_inhibits_though_there_is_a_path() -> None:
     ]
 
 
-def test_several_legs_inhibit_and_list_the_plans_to_write() -> None:
+def test_several_legs_are_told_and_inhibit_nothing() -> None:
     (finding, *legs) = path_told(path(LINE, "1", "5"))
     assert [(leg.key, leg.subject) for leg in legs] == [("release-leg", "app 1 -> 3"), ("release-leg", "app 3 -> 5")]
     assert finding.key == "release-legs"
-    assert finding.inhibits
+    assert not finding.inhibits
     assert finding.summary == (
         "the vendor supports coming from >=3,<5, not from 1; "
-        "the path that works has 2 legs: 1. 1 -> 3 (app/3); 2. 3 -> 5 (app/5)"
+        "every environment goes through 2 legs: 1. 1 -> 3 (app/3); 2. 3 -> 5 (app/5)"
     )
+
+
+def test_a_condition_before_the_next_leg_that_nothing_proves_inhibits() -> None:
+    """V15: the next hop only when what the vendor asks for is finished; a leg that ends the way waits for nothing."""
+    waits = {"what": "the migrations in the background have ended", "source": "notes"}
+    known = product(record("2", "==1", before_leaving=[waits]), record("3", "==2", before_leaving=[waits]))
+    (finding,) = (finding for finding in path_told(path(known, "1", "3")) if finding.inhibits)
+    assert (finding.key, finding.subject) == ("release-leg-condition", "app 1 -> 2")
+    proven = waits | {"acceptance_test": "test_no_migration_is_left"}
+    known = product(record("2", "==1", before_leaving=[proven]), record("3", "==2", before_leaving=[waits]))
+    assert not [finding for finding in path_told(path(known, "1", "3")) if finding.inhibits]
+    first, last = hops_of(path(known, "1", "3"))
+    assert [retest.tests for retest in first.retests()] == [("test_no_migration_is_left",)]
+    assert last.retests() == ()
+
+
+JENKINS = product(
+    *(
+        record(version, since, version_scheme="jenkins")
+        for version, since in (("2.427", ">=2.426,<2.427"), ("2.440.1", ">=2.426,<2.440.1"), ("2.426", ">=2.425"))
+    )
+)
+
+
+def test_a_change_of_line_is_refused_unless_it_is_named() -> None:
+    """V09: from an LTS release to a weekly one, though it is newer; a downgrade is refused all the same."""
+    found = path(JENKINS, "2.426.3", "2.427")
+    assert (found.answer, found.legs, found.ok) == (Answer.LINE, (), False)
+    assert "a change of line has to be named" in found.reasons[0]
+    (finding,) = path_told(found)
+    assert (finding.key, finding.inhibits) == ("release-line", True)
+    assert stops(path(JENKINS, "2.426.3", "2.427", named=Named(change_of_line=True))) == ["2.427"]
+    assert stops(path(JENKINS, "2.426.3", "2.440.1")) == ["2.440.1"]
+    assert stops(path(JENKINS, "2.426", "2.427")) == ["2.427"]
+    down = path(JENKINS, "2.427", "2.426", named=Named(change_of_line=True))
+    assert down.answer is Answer.DOWNGRADE
+
+
+def test_a_way_within_a_line_makes_no_detour_over_another_one() -> None:
+    """The weekly release would be a supported stop; nobody wanted it."""
+    records = (
+        record("2.427", "==2.426.3", version_scheme="jenkins"),
+        record("2.440.1", "==2.427", version_scheme="jenkins"),
+    )
+    assert path(product(*records), "2.426.3", "2.440.1").answer is Answer.BLOCKED
+    named = path(product(*records), "2.426.3", "2.440.1", named=Named(change_of_line=True))
+    assert stops(named) == ["2.427", "2.440.1"]
 
 
 def step(name: str) -> dict[str, str]:

@@ -10,7 +10,8 @@ from changeover.adapters.memory import MemoryCmdb
 from changeover.adapters.shelf import DiskShelf
 from changeover.domain.estate import Estate
 from changeover.settings import Settings
-from changeover.usecases.show_plan import Branch, gather, show_plan
+from changeover.usecases.show_plan import gather, show_plan
+from changeover.usecases.tree import Branch
 from tests.support.content import make, plan_with, put
 
 SUB_PROCESSES = [
@@ -50,7 +51,13 @@ def shown(content: Settings, known: MemoryCmdb | str) -> Branch:
     (reading,) = shelf.plans([content.plans / "acme/app-2.yaml"])
     assert reading.document is not None
     plan = reading.document
-    around = gather(plan, release=shelf.release(plan.release), role=shelf.role(plan.application), cmdb=known)
+    around = gather(
+        plan,
+        release=shelf.release(plan.release),
+        role=shelf.role(plan.application),
+        cmdb=known,
+        product=shelf.product("app"),
+    )
     return show_plan(plan, reading.digest, around)
 
 
@@ -148,3 +155,19 @@ def test_batches_are_told_where_the_plan_has_them(content: Settings) -> None:
     told = find(shown(content, cmdb()), SUB_PROCESSES[7], "production", "implement").detail
     assert "in batches: the first host as canary, then 2, 25%, 5m apart" in told
     assert "batches" not in find(shown(content, cmdb()), SUB_PROCESSES[7], "training", "implement").detail
+
+
+def test_the_legs_of_a_way_with_stops_are_shown_where_they_are_taken(content: Settings) -> None:
+    text = (content.releases / "app/1.10.yaml").read_text(encoding="utf-8").replace(">=1.8,<1.10", "==1.9.5")
+    put(content.releases / "app/1.10.yaml", text)
+    put(content.releases / "app/1.9.5.yaml", text.replace('"1.10"', '"1.9.5"').replace("==1.9.5", ">=1.8,<1.9.5"))
+    tree = shown(content, cmdb())
+    assert find(tree, SUB_PROCESSES[2], "leg 2 of 2").detail == "1.9.5 → 1.10 (app/1.10)"
+    implement = find(tree, SUB_PROCESSES[7], "production", "implement")
+    assert "2 legs one after the other" in implement.detail
+    assert [(leg.label, leg.detail) for leg in implement.children[1:]] == [
+        ("leg 1 of 2", "1.9 → 1.9.5: implement, 1.9.5 accepted before the next leg"),
+        ("leg 2 of 2", "1.9.5 → 1.10: restore point of 1.9.5, implement, acceptance below"),
+        ("back-out of any leg", "to the first leg's restore point: 1.9 runs again"),
+    ]
+    assert find(tree, SUB_PROCESSES[6]).detail.endswith("the artefacts of 1.9.5, 1.10")

@@ -7,9 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from changeover.domain.legs import hops_of
 from changeover.domain.path import Product
 from changeover.domain.release import ReleaseRecord
 from changeover.usecases.analysis import analyse_release
+from changeover.usecases.legs import hops
 from changeover.usecases.tools import Answer, Reply, Upgrade
 from changeover.usecases.transition import entry_conditions
 from tests.support.world import World, release
@@ -53,10 +55,17 @@ def test_a_run_knows_the_record_along_its_way(tmp_path: Path) -> None:
     assert (along.version, [step.id for step in along.manual_steps]) == ("2.6.0", ["reindex"])
 
 
-def test_a_way_of_several_legs_inhibits(tmp_path: Path) -> None:
-    answer, found = analysed(tmp_path, record("2.3", ">=2.0,<2.3"), record("2.6.0", "==2.3"))
-    assert answer.reply is Reply.NO
+def test_a_way_of_several_legs_is_told_and_written_down(tmp_path: Path) -> None:
+    """What was analysed is what is carried out: a record that is changed later does not move a stop."""
+    world = World(tmp_path)
+    upgrade = upgrade_over(world, record("2.3", ">=2.0,<2.3"), record("2.6.0", "==2.3"))
+    assert analyse_release(upgrade, world.tools()).reply is Reply.YES
+    ((_, gate),) = world.ledger.gates(upgrade.run.key)
+    found = {finding.key: finding.summary for finding in gate.findings}
     assert "1. 2.0.0 -> 2.3 (tracker/2.3); 2. 2.3 -> 2.6.0 (tracker/2.6.0)" in found["release-legs"]
+    later = upgrade_over(world, record("2.4", ">=2.0,<2.4"), record("2.6.0", "==2.4"))
+    assert [hop.to_version for hop in hops_of(later.path)] == ["2.4", "2.6.0"]
+    assert [hop.to_version for hop in hops(later, world.tools())] == ["2.3", "2.6.0"]
 
 
 def test_a_record_that_cannot_be_read_inhibits(tmp_path: Path) -> None:

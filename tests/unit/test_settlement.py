@@ -138,6 +138,7 @@ def test_a_back_out_that_is_not_possible_says_why(changes: dict[str, Any], reaso
         ({"change_began": False, "tried": {"restore_point": "successful"}}, "window"),
         ({"implemented": True, "hosts": (host(Truth.NEW),), "tried": {"implement": "successful"}}, "acceptance"),
         ({"hosts": (host(Truth.NEW),), "tried": {"implement": "successful"}}, "implement"),
+        ({"at_stop": "2.3.0", "tried": {"implement": "successful"}}, "implement"),
         ({"decision": "commit"}, "verdict"),
         ({"decision": "stand_down", "change_began": False}, "verdict"),
         (

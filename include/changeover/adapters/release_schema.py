@@ -66,11 +66,31 @@ the product:
 - A **recalled** release is never a stop and never the wanted release; that it is avoided is told. Only somebody named
   under `may_lift`, by name or role, can lift a recall, and then who did it and why is told.
 - **Already there** is nothing to do, and says so. A **downgrade** is refused unless the plan says under `downgrade`
-  why it is wanted, and the installed release's record offers it under `downgrade_to`.
+  why it is wanted, and the installed release's record offers it under `downgrade_to`. A **change of line** (a Jenkins
+  LTS release to a weekly one, SQL Server's GDR to CU) is refused unless the plan says why under `change_of_line`; no
+  way makes a detour over another line.
 - Where there is **no way**, the answer says why each hop is none and from which versions there is one.
 - A record that **cannot be read**, or does not fit the others, is an inhibitor, even when a path was found without
   it.
 
-One plan is one leg. A plan whose way has more than one leg gets the inhibitor `release-legs`, which lists the plans
-to write and run, in order; each has its own baseline, restore points, window and approvals.
+## Several legs in one plan
+
+A plan whose way has several legs takes them all, in each environment one after the other and in one window:
+
+- The release analysis writes the legs down; what was analysed and approved is what is carried out, whatever becomes
+  of the records meanwhile. The artefacts of every leg's release are analysed, and brought to every host and verified
+  before the window.
+- The lane's restore point is the first leg's. The stage `implement` then goes from leg to leg: restore point of the
+  release it stands on (label `…-leg2`), the change, and the gate, which is the whole acceptance at the stop's version
+  (`acceptance_leg1`), with the business data held against what was read before the first leg. Only then the next
+  leg begins. The last leg's gate is the lane's own acceptance.
+- A condition under `before_leaving` names the `acceptance_test` that proves it. The gate of the leg wants that test to
+  have run and passed; a leg that would end at a condition without one is refused (`release-leg-condition`).
+- **The back-out of any leg goes to the first leg's restore point**, and is proven by the acceptance of the plan's
+  `from_version`. A lane ends on one of the plan's two versions: nobody planned to work on a stop. The later legs'
+  restore points stay on the hosts for a person who has to go back to a stop by hand.
+- The baseline goes through all legs, twice, and measures each. Before every leg the window is asked whether what is
+  left of it holds the rest of the way and the way back; a "no" ends in the back-out. `implement_within` is the limit
+  of all legs' changes together. The run sheet tells each leg's measured share.
+- A task that is lost goes on where it was: a leg whose gate said yes is not repeated, work in progress is attached to.
 """

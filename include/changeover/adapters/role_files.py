@@ -76,7 +76,8 @@ def read_role(application: str, *, roles: Path) -> Reading[RoleOffer]:
     if meta.document is None or faults:
         return Reading(str(role), None, (*meta.faults, *faults))
     offered = frozenset(name for name in ENTRY_POINTS if (role / "tasks" / f"{name}.yml").is_file())
-    return Reading(str(role), RoleOffer(_description(meta.document), offered, specified))
+    fixes = frozenset(path.stem.removeprefix("fix_") for path in (role / "tasks").glob("fix_*.yml"))
+    return Reading(str(role), RoleOffer(_description(meta.document), offered, specified, fixes))
 
 
 def read_traits(application: str, *, roles: Path) -> AnalysisTraits:

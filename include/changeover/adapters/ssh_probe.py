@@ -35,7 +35,9 @@ lock() {
   [ -e "$1" ] || { [ -d "$(dirname "$1")" ] && [ ! -x "$(dirname "$1")" ]; } || return 0
   echo "lock$t$(tr -d '\n' 2>/dev/null <"$1")"
 }
-python() { "$1" -c 'import sys; sys.stdout.write("python\t%d.%d.%d\n" % sys.version_info[:3])' 2>/dev/null; }
+python() {
+  "$1" -V 2>/dev/null | { read -r name number rest; [ "$name" != Python ] || echo "python$t${number%%[!0-9.]*}"; }
+}
 echo "memory$t$(awk '/^MemTotal:/ { a = $2 } /^MemAvailable:/ { b = $2 } END { print a, b }' /proc/meminfo 2>/dev/null)"
 echo "load$t$(cut -d' ' -f1 /proc/loadavg 2>/dev/null)"
 echo "processors$t$(getconf _NPROCESSORS_ONLN 2>/dev/null)"

@@ -78,7 +78,7 @@ def _question(host: Host, ignoring: Sequence[str]) -> Question:
     patterns = [f"{path}/{pattern}" for path in paths for pattern in ignoring]
     named = str(host.variables.get("ansible_python_interpreter") or "auto")
     python = "python3" if named.startswith("auto") else named
-    words = [python, "-B", "-", json.dumps([paths, patterns, SMALL])]
+    words = [python, "-ISB", "-", json.dumps([paths, patterns, SMALL])]
     command = shlex.join(["sudo", "-n", *words] if host.variables.get("host_become") else words)
     return Question(host, command, _PROGRAM.encode())
 

@@ -150,7 +150,10 @@ def told(said: Said, check: Check) -> Finding:
         audience=check.audience,
         groups=check.groups,
         related=said.related,
-        actions=said.actions or (Action(ActionKind.HINT, check.remediation),),
+        actions=(
+            *(said.actions or (Action(ActionKind.HINT, check.remediation),)),
+            *((check.fix.action(),) if check.fix else ()),
+        ),
     )
 
 
@@ -167,7 +170,20 @@ def _differences(facts: AnalysisFacts) -> Iterable[Said]:
 
 def _of_artefacts(ask: Callable[[AnalysisFacts, ArtefactSet], Iterable[Said]]) -> Ask:
     def asked(facts: AnalysisFacts) -> Iterable[Said]:
-        return ask(facts, facts.artefacts) if facts.artefacts else ()
+        return ask(facts, facts.artefacts) if facts.artefacts and facts.artefacts.there else ()
+
+    return _on_the_way(asked)
+
+
+def _on_the_way(ask: Ask) -> Ask:
+    """Asked of the wanted release, and of each one that the way stops at."""
+
+    def asked(facts: AnalysisFacts) -> Iterator[Said]:
+        yield from ask(facts)
+        for stop in facts.stops:
+            version = stop.record.version
+            for said in ask(facts.at_stop(stop)):
+                yield said._replace(subject=f"{said.subject} at {version}", summary=f"stop {version}: {said.summary}")
 
     return asked
 
@@ -176,7 +192,7 @@ _RUN = ("modules", "customisations", "settings", "integrations")
 EXAMINERS = (
     Examiner("unchanged", ("analysis-host-unchanged",), client_checks.hosts_unchanged),
     Examiner("differences", FINDINGS, _differences, _RUN),
-    Examiner("artefacts", ("artefacts-missing", "artefact-digest"), artefact_checks.artefacts_there),
+    Examiner("artefacts", ("artefacts-missing", "artefact-digest"), _on_the_way(artefact_checks.artefacts_there)),
     Examiner(
         "requirements",
         ("artefact-requirement",),
@@ -211,7 +227,12 @@ EXAMINERS = (
         ("customisations",),
         needs_artefacts=True,
     ),
-    Examiner("runtime", ("runtime-python", "runtime-database"), artefact_checks.runtime_fits, ("host", "database")),
+    Examiner(
+        "runtime",
+        ("runtime-python", "runtime-database"),
+        _on_the_way(artefact_checks.runtime_fits),
+        ("host", "database"),
+    ),
     Examiner(
         "vendor-steps",
         ("vendor-step-choice", "vendor-step-uncovered", "vendor-step-by-hand"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -65,6 +65,14 @@ def hint(text: str) -> Action:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """A release on the way, which every host runs for a while."""
+
+    record: ReleaseRecord
+    artefacts: ArtefactSet | None = None
+
+
+@dataclass(frozen=True)
 class AnalysisFacts:
     """`hosts` are the frozen ones of each lane that is looked at; the baseline is built anew and is none."""
 
@@ -80,6 +88,14 @@ class AnalysisFacts:
     after: Mapping[str, Watched] = field(default_factory=dict)
     all_hosts: tuple[str, ...] = ()
     """Every host that was read, those of the baseline included."""
+
+    stops: tuple[Stop, ...] = ()
+    """Where the way has several legs: the releases that all but the last one end at."""
+
+    def at_stop(self, stop: Stop) -> AnalysisFacts:
+        """The same hosts, if that release were the wanted one."""
+        plan = self.plan.model_copy(update={"to_version": stop.record.version})
+        return replace(self, plan=plan, release=stop.record, artefacts=stop.artefacts, stops=())
 
     def each(self) -> Iterator[tuple[str, str, Report]]:
         """Environment, host, report: of every host that gave one."""

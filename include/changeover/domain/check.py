@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from changeover.domain.estate import Document, Name
 from changeover.domain.finding import Severity
 from changeover.domain.plan import Line
+from changeover.domain.remedy import Remedy
 
 Amount = Annotated[int, Field(ge=0)]
 
@@ -43,6 +44,8 @@ class Check(Document):
     groups: tuple[Name, ...] = ()
     waivable: bool = True
     """False: nobody may have an upgrade go on in spite of this check."""
+    fix: Remedy | None = None
+    """What cures a finding of this check, and may be carried out in mode `fix`."""
     aliases: tuple[Name, ...] = ()
     """Names it had before; a waiver given under one of them still counts."""
 

@@ -41,11 +41,22 @@ def vendor_steps(facts: AnalysisFacts, artefacts: ArtefactSet | None) -> Iterato
                 )  # fmt: skip
         titles = {step.id: step for step in facts.release.manual_steps}
         for name, about in known.items():
-            yield from _step(environment, name, about, titles.get(name), artefacts)
+            telling = tuple(h for h, report in facts.of(environment).items() if _concerns(name, report))
+            yield from _step(environment, name, about, titles.get(name), artefacts, telling)
+
+
+def _concerns(name: str, report: Mapping[str, Any]) -> bool:
+    """Whether this very host says that the step applies to what it has."""
+    return bool(((report.get("manual_steps") or {}).get(name) or {}).get("applies"))
 
 
 def _step(
-    environment: str, name: str, about: Mapping[str, Any], step: Any, artefacts: ArtefactSet | None
+    environment: str,
+    name: str,
+    about: Mapping[str, Any],
+    step: Any,
+    artefacts: ArtefactSet | None,
+    hosts: tuple[str, ...],
 ) -> Iterator[Said]:
     title, source = (step.title, step.source) if step else (name, "the role")
     subject, evidence = f"{environment}/{name}", {"source": source, "why": str(about.get("why") or "")}
@@ -58,8 +69,9 @@ def _step(
     elif about["applies"] and about.get("choice"):
         text = f"{title}: a person has to choose before the upgrade{why}"
         yield Said(
-            "vendor-step-choice", subject, text, evidence, environment, (hint(str(about["choice"])), *_remedy(about))
-        )
+            "vendor-step-choice", subject, text, evidence, environment,
+            (hint(str(about["choice"])), *_remedy(about), *((step.fix.action(),) if step and step.fix else ())), hosts,
+        )  # fmt: skip
 
 
 def _remedy(about: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.release import ReleaseRecord
 
 Report = Mapping[str, Any]
 """What an application's `discover` said of one host."""
@@ -67,3 +68,6 @@ class ReadinessFacts:
     probes: Mapping[str, HostFacts]
     reports: Mapping[str, Report]
     restore_points: Mapping[str, RestorePoint] = field(default_factory=dict)
+    first_leg: ReleaseRecord | None = None
+    """Where the way has several legs: the release that the first one goes to."""
+    legs: int = 1

@@ -27,6 +27,8 @@ class Action:
 
     kind: ActionKind
     text: str
+    declared: bool = False
+    """A check or a release record declares it, so that mode `fix` may carry it out; others are for a person."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ LEASE = timedelta(hours=12)
 """No night is longer: a lock that is older is told as overdue. It still frees nobody by itself."""
 UNPROVEN = ("unknown", "back_out_failed")
 """Outcomes that leave open what is true on the hosts: they end the run, and not its hold on them."""
-BEGUN = ("implementing", "backing_out")
+BEGUN = ("implementing", "backing_out", "fixing")
 """Phases of a marker that stands before the end of what it names."""
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from changeover.domain.acceptance import READING
 from changeover.domain.analysis_facts import AnalysisFacts, Said, hint
 from changeover.domain.gate import CheckState, GateResult
+from changeover.domain.legs import plain
 from changeover.domain.outcome import Outcome
 
 ACCEPTANCE = "acceptance"
@@ -52,7 +53,7 @@ def lessons(runs: Iterable[Elsewhere]) -> tuple[Lesson, ...]:
 
 def _taught(run: Elsewhere) -> Iterator[tuple[str, bool]]:
     for gate in run.gates:
-        if gate.gate == ACCEPTANCE:
+        if plain(gate.gate) == ACCEPTANCE:
             failed = (result.key for result in gate.results if result.state is CheckState.FAILED)
             yield from ((key, True) for key in failed if not key.startswith(OWN))
         yield from (

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cmp_to_key
 from typing import NamedTuple
 
+from changeover.domain.named import NOTHING_NAMED, Named
 from changeover.domain.release import (
     ChangedThing,
     KnownDefect,
@@ -21,7 +22,7 @@ from changeover.domain.release import (
     recall_text,
     unsupported_text,
 )
-from changeover.domain.version import VersionError, older, parse, same
+from changeover.domain.version import VersionError, change_of_line, older, parse, same
 from changeover.domain.window import duration_text
 
 
@@ -40,6 +41,7 @@ class Answer(StrEnum):
     PATH = "path"
     NO_OP = "no-op"
     DOWNGRADE = "downgrade"
+    LINE = "line"
     RECALLED = "recalled"
     VERSION = "version"
     TARGET = "target"
@@ -171,11 +173,8 @@ def _misnamed(record: ReleaseRecord, known: Mapping[str, ReleaseRecord]) -> Iter
             yield Misfit(record.release, path, f"{known[name].version} is not older than {record.version}")
 
 
-def plan_path(product: Product, *, from_version: str, to_version: str, downgrade: bool = False) -> UpgradePath:
-    """The fewest supported hops with every mandatory stop; of equal ways the one with the newest stops.
-
-    `downgrade`: the plan names it as one; the vendor has to support it all the same.
-    """
+def plan_path(product: Product, *, from_version: str, to_version: str, named: Named = NOTHING_NAMED) -> UpgradePath:
+    """The fewest supported hops with every mandatory stop; of equal ways the one with the newest stops."""
 
     def said(answer: Answer, *reasons: str) -> UpgradePath:
         return UpgradePath(product.name, from_version, to_version, answer, reasons=reasons, faults=product.faults)
@@ -187,13 +186,13 @@ def plan_path(product: Product, *, from_version: str, to_version: str, downgrade
     try:
         parse(from_version, scheme)
         parse(to_version, scheme)
-        return _plan(replace(product, records=records), from_version, to_version, said, downgrade=downgrade)
+        return _plan(replace(product, records=records), from_version, to_version, said, named)
     except VersionError as exc:  # a version that is none, or two of which the scheme knows no order
         return said(Answer.VERSION, str(exc))
 
 
 def _plan(
-    product: Product, from_version: str, to_version: str, said: Callable[..., UpgradePath], *, downgrade: bool
+    product: Product, from_version: str, to_version: str, said: Callable[..., UpgradePath], named: Named
 ) -> UpgradePath:
     records, scheme = product.records, product.records[0].version_scheme
     if same(from_version, to_version, scheme):
@@ -202,11 +201,16 @@ def _plan(
     if target is None:
         known = ", ".join(record.version for record in in_order(records))
         return said(Answer.TARGET, f"no release record of {product.name} describes {to_version}; described: {known}")
-    if older(to_version, from_version, scheme):
-        return _down(product, target, from_version, named=downgrade)
+    down = older(to_version, from_version, scheme)
+    if down and not named.downgrade:
+        return said(Answer.DOWNGRADE, downgrade_text(from_version, to_version))
+    if not named.change_of_line and (line := change_of_line(from_version, to_version, scheme)):
+        return said(Answer.LINE, line)
+    if down:
+        return _down(product, target, from_version)
     if target.recall is not None and target.recalled:
         return said(Answer.RECALLED, recall_text(target, target.recall))
-    return _Search(product, target, from_version).path()
+    return _Search(product, target, from_version, named).path()
 
 
 def along(record: ReleaseRecord, path: UpgradePath) -> ReleaseRecord:
@@ -231,12 +235,10 @@ def same_version(a: ReleaseRecord, b: ReleaseRecord) -> bool:
     return same(a.version, b.version, a.version_scheme)
 
 
-def _down(product: Product, target: ReleaseRecord, from_version: str, *, named: bool) -> UpgradePath:
+def _down(product: Product, target: ReleaseRecord, from_version: str) -> UpgradePath:
     """A downgrade is one hop that the vendor offers from the installed release, or it is not done."""
     records, to_version = product.records, target.version
     refused = UpgradePath(product.name, from_version, to_version, Answer.DOWNGRADE, faults=product.faults)
-    if not named:
-        return _because(refused, downgrade_text(from_version, to_version))
     if target.recall is not None and target.recalled:
         return _because(refused, recall_text(target, target.recall))
     installed = next((record for record in records if record.speaks_for(from_version)), None)
@@ -272,8 +274,8 @@ State = tuple[int, frozenset[int]]
 class _Search:
     """Backwards from the wanted release, so that the stops it demands are known before they are reached."""
 
-    def __init__(self, product: Product, target: ReleaseRecord, from_version: str) -> None:
-        self.product, self.target, self.installed = product, target, from_version
+    def __init__(self, product: Product, target: ReleaseRecord, from_version: str, named: Named) -> None:
+        self.product, self.target, self.installed, self.named = product, target, from_version, named
         self.records = records = product.records
         scheme = target.version_scheme
         newer = [record for record in in_order(records) if older(from_version, record.version, scheme)]
@@ -307,7 +309,7 @@ class _Search:
         while queue:
             state = queue.popleft()
             place, pending = state
-            if not pending and self.span[place].supports(self.installed):
+            if not pending and self._hop(self.installed, place):
                 return list(_back(came, state))
             for before in self._before(place, pending):
                 if before not in came:
@@ -319,8 +321,15 @@ class _Search:
         """What a supported hop to this place may come from without jumping over a stop; the newest first."""
         for earlier in range(place - 1, max(pending, default=0) - 1, -1):
             record = self.span[earlier]
-            if not record.recalled and self.span[place].supports(record.version):
+            if not record.recalled and self._hop(record.version, place):
                 yield earlier, (pending - {earlier}) | self._demanded(earlier)
+
+    def _hop(self, old: str, place: int) -> bool:
+        """Supported by the vendor, and no detour over another line of releases unless that is named."""
+        record = self.span[place]
+        return record.supports(old) and (
+            self.named.change_of_line or not change_of_line(old, record.version, record.version_scheme)
+        )
 
     def _demanded(self, place: int) -> frozenset[int]:
         """Stops that this release demands of whoever comes from the installed one; none that was made already."""
@@ -383,7 +392,7 @@ class _Search:
 
     def _reaches(self, record: ReleaseRecord) -> bool:
         """Whether there is a way from that release, recalled or not: it may be what somebody runs."""
-        return _Search(self.product, self.target, record.version).shortest() is not None
+        return _Search(self.product, self.target, record.version, self.named).shortest() is not None
 
 
 def _back(came: dict[State, State | None], state: State) -> Iterator[int]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from changeover.domain.finding import Finding, Severity
+from changeover.domain.named import NOTHING_NAMED, Named
 from changeover.domain.path import Answer, Leg, Product, UpgradePath, plan_path
 from changeover.domain.release import ReleaseRecord, target_findings
 
 _KEYS = {
     Answer.NO_OP: "release-no-op",
     Answer.DOWNGRADE: "release-downgrade",
+    Answer.LINE: "release-line",
     Answer.RECALLED: "release-recalled",
     Answer.VERSION: "release-version",
     Answer.TARGET: "release-target",
@@ -19,6 +21,7 @@ _KEYS = {
 }
 _REMEDIES = {
     Answer.DOWNGRADE: "Say under `downgrade` in the plan why it is wanted, if the vendor supports it.",
+    Answer.LINE: "Say under `change_of_line` in the plan why the other line is wanted, or plan a release of this one.",
     Answer.RECALLED: "Plan another release, or have the recall lifted by who may.",
     Answer.VERSION: "Write the exact version as the vendor does.",
     Answer.TARGET: "Plan a version that a release record describes, or write its record.",
@@ -27,12 +30,12 @@ _REMEDIES = {
 
 
 def release_findings(
-    record: ReleaseRecord, product: Product, *, from_version: str, to_version: str, downgrade: bool = False
+    record: ReleaseRecord, product: Product, *, from_version: str, to_version: str, named: Named = NOTHING_NAMED
 ) -> tuple[Finding, ...]:
     """Everything the records say about this upgrade: the plan's own record first, then the whole way."""
     if all(known.release != record.release for known in product.records):
         product = replace(product, records=(*product.records, record))
-    path = plan_path(product, from_version=from_version, to_version=to_version, downgrade=downgrade)
+    path = plan_path(product, from_version=from_version, to_version=to_version, named=named)
     told = path_told(path)
     if path.answer is Answer.VERSION:
         return told
@@ -71,14 +74,14 @@ def _subject(path: UpgradePath) -> str:
 
 
 def _several_legs(path: UpgradePath, subject: str) -> Finding:
-    """One plan is one hop: each leg has a restore point and a gate of its own."""
-    plans = "; ".join(f"{leg.number}. {leg.from_version} -> {leg.to_version} ({leg.release})" for leg in path.legs)
+    """An environment goes through one after the other; each has a restore point and a gate of its own."""
+    legs = "; ".join(f"{leg.number}. {leg.from_version} -> {leg.to_version} ({leg.release})" for leg in path.legs)
     why = "; ".join(path.detours)
     return Finding(
         "release-legs",
         subject,
-        f"{why}; the path that works has {len(path.legs)} legs: {plans}",
-        remediation="Write one plan for each leg and run them in this order.",
+        f"{why}; every environment goes through {len(path.legs)} legs: {legs}",
+        Severity.ADVISORY,
         evidence={"legs": [leg.release for leg in path.legs]},
     )
 
@@ -87,6 +90,11 @@ def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
     subject = f"{path.product} {leg.from_version} -> {leg.to_version}"
     told = f"restore point {leg.restore_point}; gate: {leg.gate}; share of the window: {leg.share_text}"
     yield Finding("release-leg", subject, f"leg {leg.number} of {len(path.legs)}: {told}", Severity.ADVISORY)
+    for condition in leg.record.before_leaving if not leg.last else ():
+        if not condition.acceptance_test:
+            text = f"nothing proves what has to be true before {leg.to_version} is left: {condition.what}"
+            cure = "Write an acceptance test that proves it, and name it under `acceptance_test` in the release record."
+            yield Finding("release-leg-condition", subject, text, remediation=cure)
     if leg.manual_steps:
         titles = "; ".join(step.title for step in leg.manual_steps)
         text = f"the vendor asks for {len(leg.manual_steps)} manual steps: {titles}"

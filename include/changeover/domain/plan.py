@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from changeover.domain.batch import Batches
 from changeover.domain.change_control import ChangeControl, change_faults
 from changeover.domain.estate import Document, Line, Name, Person
+from changeover.domain.named import Named
 from changeover.domain.night import Night, night_faults
 from changeover.domain.notice import NoticeSettings
 from changeover.domain.volume import Volume
@@ -35,12 +36,13 @@ VersionText = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!~^:_
 
 
 class Mode(StrEnum):
-    """How far a run goes; each is a prefix of the same path, `back-out` works backwards."""
+    """How far a run goes; each is a prefix of the same path, `back-out` works backwards, `fix` cures findings."""
 
     ANALYSE = "analyse"
     REHEARSE = "rehearse"
     IMPLEMENT = "implement"
     BACK_OUT = "back-out"
+    FIX = "fix"
 
 
 class StatementOfWork(Document):
@@ -193,7 +195,7 @@ class Environment(Document):
     """How much data it holds. Times that were measured on less grow in proportion, for the steps that move data; left
     out, what the analysis measures counts."""
     implement_within: Span = timedelta(hours=2)
-    """Limit of the implementation step; past it the step is stopped and counts as failed."""
+    """Limit of the implementation step, of all its legs together; past it the step is stopped and counts as failed."""
     batches: Batches | None = None
     """Changes the hosts in batches; without it all hosts are closed, changed and accepted together."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)
@@ -226,6 +228,9 @@ class Plan(Document):
     downgrade: Line | None = None
     """Why an older version is wanted on purpose. A plan to an older version is refused without it; with it the vendor
     has to support going back all the same."""
+    change_of_line: Line | None = None
+    """Why the vendor's other line of releases is wanted (Jenkins: weekly instead of LTS). A plan that leaves the line
+    of the installed version is refused without it."""
     trigger: Trigger
     """Why the upgrade is done."""
     statement_of_work: StatementOfWork
@@ -268,6 +273,11 @@ class Plan(Document):
     @property
     def dag_id(self) -> str:
         return f"{self.client}.{self.upgrade}"
+
+    @property
+    def named(self) -> Named:
+        """What the planner may do because the plan says why."""
+        return Named(downgrade=self.downgrade is not None, change_of_line=self.change_of_line is not None)
 
     @property
     def baseline(self) -> Environment:

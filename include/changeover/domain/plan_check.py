@@ -79,7 +79,7 @@ def _night_notes(plan: Plan) -> Iterator[Told]:
 _AT = {
     "release-path": "from_version",
     "release-version": "from_version",
-    "release-legs": "from_version",
+    "release-leg-condition": "release",
     "release-record-unreadable": "release",
     "release-recalled": "release",
     "release-defect": "release",
@@ -93,7 +93,7 @@ def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) 
         product or product_of(record),
         from_version=plan.from_version,
         to_version=plan.to_version,
-        downgrade=plan.downgrade is not None,
+        named=plan.named,
     )
     for finding in found:
         if finding.inhibits:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from changeover.domain.batch import base_step
 from changeover.domain.blueprint import Task
-from changeover.domain.record import Mark, MarkKind, StepStatus
+from changeover.domain.legs import stage_of
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.run_view import EnvironmentView, RunView
 
 
@@ -104,10 +104,11 @@ def _place(view: RunView, environment: str) -> EnvironmentView | None:
 
 def _records(here: EnvironmentView, trace: Trace) -> Iterator[Actual]:
     if trace.kind == "step":
+        tries: dict[int, list[StepRecord]] = {}
         for step in here.steps:
-            if base_step(step.step) == trace.name:
-                state = "done" if step.status is StepStatus.SUCCESSFUL else str(step.status)
-                yield Actual(step.started_at, step.ended_at, state)
+            if stage_of(step.step) == trace.name:
+                tries.setdefault(step.generation, []).append(step)
+        yield from map(_try, tries.values())
     elif trace.kind == "gate":
         for at, gate in here.gates:
             if gate.gate == trace.name:
@@ -116,6 +117,13 @@ def _records(here: EnvironmentView, trace: Trace) -> Iterator[Actual]:
         for mark in here.marks:
             if (trace.kind == "mark" and mark.kind == trace.name) or answers(mark, trace.name):
                 yield Actual(mark.at, mark.at, _state(mark), str(mark.data.get("by") or ""))
+
+
+def _try(steps: Sequence[StepRecord]) -> Actual:
+    """From the first step of a stage to the last one: it has several where the way has several legs."""
+    last = steps[-1]
+    state = "done" if last.status is StepStatus.SUCCESSFUL else str(last.status)
+    return Actual(steps[0].started_at, last.ended_at, state)
 
 
 _ANSWERS = {MarkKind.SIGNED_OFF: "sign_off", MarkKind.SUPPORT_ACCEPTED: "support"}

@@ -18,7 +18,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.release import ReleaseRecord, path_findings
 from changeover.domain.version import VersionError, same
 
-FINISHED = frozenset({"committed", "backed_out", "stood_down"})
+FINISHED = frozenset({"committed", "backed_out", "stood_down", "fixed"})
 """Phases of a host's marker after which nothing of that run is left to do."""
 
 
@@ -123,10 +123,15 @@ def path_supported(q: HostQuestion) -> Said:
     """From the version found on this host, not from the one that was planned."""
     if q.version is None:
         return no("the running version could not be read")
-    wanted, named = q.plan.to_version, q.plan.downgrade is not None
-    found = path_findings(q.release, from_version=q.version, to_version=wanted, downgrade=named)
+    release, wanted = (q.release, q.plan.to_version) if q.facts.first_leg is None else _leg_to(q.facts.first_leg)
+    named = q.plan.downgrade is not None
+    found = path_findings(release, from_version=q.version, to_version=wanted, downgrade=named)
     faults = [finding.summary for finding in found if finding.inhibits]
-    return no("; ".join(faults)) if faults else yes(f"the vendor supports {q.version} to {q.plan.to_version}")
+    return no("; ".join(faults)) if faults else yes(f"the vendor supports {q.version} to {wanted}")
+
+
+def _leg_to(release: ReleaseRecord) -> tuple[ReleaseRecord, str]:
+    return release, release.version
 
 
 def disk_space(q: HostQuestion) -> Said:
@@ -134,7 +139,7 @@ def disk_space(q: HostQuestion) -> Said:
     if database is None:
         return no("the size of the database could not be read")
     app_root = str(q.host.variables.get("app_root", ""))
-    factor = Fraction(str(q.release.requires.disk_factor))
+    factor = Fraction(str(q.release.requires.disk_factor)) + q.facts.legs - 1  # a restore point more for each leg more
     other = int(q.check.limit("other_free_bytes"))
     said = [_space(q, path, ceil(database * factor) if path == app_root else other) for path in _paths(q)]
     if not said:

@@ -53,6 +53,8 @@ class Run:
     opened_at: datetime
     team: str = ""
     """The team that does the upgrade; "" where the plan names none."""
+    findings: tuple[str, ...] = ()
+    """In mode `fix`: the findings that are to be cured, each as it was asked for."""
 
 
 class MarkKind(StrEnum):
@@ -67,6 +69,12 @@ class MarkKind(StrEnum):
     ASKED = "asked"
     APPROVED = "approved"
     REJECTED = "rejected"
+    PATH_PLANNED = "path_planned"
+    """The legs that the run will take: what was analysed is what is carried out, whatever becomes of the records."""
+    LEG_RESTORE_POINT = "leg_restore_point"
+    """Of a leg after the first, proven: the way back to the stop before it, and never what a back-out goes to."""
+    LEG_ACCEPTED = "leg_accepted"
+    """A leg that is not the last ended well: every host runs its release, and its gate said yes."""
     RESTORE_POINT_TAKEN = "restore_point_taken"
     RESTORE_POINT_PROVEN = "restore_point_proven"
     IMPLEMENTING = "implementing"
@@ -88,6 +96,9 @@ class MarkKind(StrEnum):
     SUPPORT_ACCEPTED = "support_accepted"
     RUN_SHEET = "run_sheet"
     CHANGE_CLOSED = "change_closed"
+    FIX_CHOSEN = "fix_chosen"
+    FIXING = "fixing"
+    FIXED = "fixed"
     BLOCKED = "blocked"
     SETTLED = "settled"
     """A person closed what could not be proven: who, why, and what was found."""

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from changeover.domain.estate import Document, Name
 from changeover.domain.finding import Finding, Severity
 from changeover.domain.release_faults import record_faults, unreadable
+from changeover.domain.remedy import Remedy
 from changeover.domain.version import SchemeName, VersionError, older, parse, same, within
 from changeover.domain.window import Day, Span
 
@@ -108,6 +109,8 @@ class ManualStep(Document):
     """What is to be done."""
     applies_if: str = ""
     """When it concerns a client; always when empty."""
+    fix: Remedy | None = None
+    """What does it where it is left to somebody's choice, and may be carried out in mode `fix`."""
     source: Text
     """Where the vendor says so."""
 
@@ -199,6 +202,8 @@ class Condition(Document):
 
     what: Line
     """What must be true, such as: the migrations in the background have ended."""
+    acceptance_test: str = ""
+    """Name of the acceptance test that proves it; while there is none, no plan may have a leg that ends here."""
     source: Text
     """Where the vendor says so."""
 

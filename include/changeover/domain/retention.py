@@ -60,7 +60,7 @@ def proven_points(marks: Iterable[Mark], retention: Retention) -> tuple[ProvenPo
     newest = {
         (mark.environment, str(mark.data.get("label") or "")): mark
         for mark in sorted(marks, key=lambda mark: mark.at)
-        if mark.kind is MarkKind.RESTORE_POINT_PROVEN
+        if mark.kind in (MarkKind.RESTORE_POINT_PROVEN, MarkKind.LEG_RESTORE_POINT)
     }
     points = [ProvenPoint(environment, label, mark.at, retention) for (environment, label), mark in newest.items()]
     return tuple(sorted(points, key=lambda point: point.proven_at))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from changeover.domain.batch import base_step
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.given_back import Taken, survey_told, taken_for, traffic
+from changeover.domain.legs import plain
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.report import Answered, Event, Report
 from changeover.domain.run_view import EnvironmentView, utc
@@ -203,7 +203,8 @@ def _lanes(report: Report) -> tuple[EnvironmentView, ...]:
 def _forecasts(report: Report) -> Iterator[Forecast]:
     rehearsed = [v for v in report.view.environments if v.name == _baseline(report)]
     for view in _lanes(report):
-        for name in TIMED:
+        found = {step.step for step in view.steps if plain(step.step) in TIMED}
+        for name in sorted(found, key=lambda name: (TIMED.index(plain(name)), name)):
             took = _took(view.steps, name)
             if took:
                 before = [length for baseline in rehearsed for length in _took(baseline.steps, name)]
@@ -211,7 +212,7 @@ def _forecasts(report: Report) -> Iterator[Forecast]:
 
 
 def _took(steps: tuple[StepRecord, ...], name: str) -> list[timedelta]:
-    return [step.duration for step in steps if base_step(step.step) == name and step.duration is not None]
+    return [step.duration for step in steps if plain(step.step) == name and step.duration is not None]
 
 
 def _windows(report: Report) -> Iterator[AgreedWindow]:
@@ -385,7 +386,7 @@ def _said_no(result: CheckResult) -> bool:
 def _failed_steps(report: Report) -> Iterator[ProposedCheck]:
     for view in _lanes(report):
         for step in view.steps:
-            stage = base_step(step.step)
+            stage = plain(step.step)
             if step.status is StepStatus.FAILED and stage in ("restore_point", "implement", "commit", "back_out"):
                 name = stage.replace("_", "-")
                 yield ProposedCheck(

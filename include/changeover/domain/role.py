@@ -17,6 +17,8 @@ class RoleOffer:
     description: RoleDescription
     offered: frozenset[str]
     specified: frozenset[str]
+    fixes: frozenset[str] = frozenset()
+    """Remedies of kind `playbook` that it brings along: <name> of its tasks/fix_<name>.yml."""
 
     def lacking(self) -> tuple[tuple[str, str], ...]:
         """Each entry point that cannot be used, and what it lacks."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from changeover.domain.finding import Finding
+from changeover.domain.legs import plain
 from changeover.domain.no_return import Estimate, NoReturn, Reversible, Step, no_return
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.wall_clock import local_text
@@ -26,11 +27,18 @@ class Durations:
     commit: timedelta = timedelta(0)
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     """Step → P50 and P90, where there is more to say than the one figure."""
+    between: tuple[tuple[str, Estimate], ...] = ()
+    """Where the way has several legs: every step from the first leg's gate to the last leg's change, in its order."""
+
+    @property
+    def change(self) -> timedelta:
+        """From the first leg's change to the last one's, with the restore points and gates between."""
+        return sum((one.careful for _, one in self.between), self.implement)
 
     @property
     def lane(self) -> timedelta:
         """One environment without a back-out."""
-        return self.restore_point + self.implement + self.acceptance
+        return self.restore_point + self.change + self.acceptance
 
     @property
     def way_back(self) -> timedelta:
@@ -49,13 +57,26 @@ class Durations:
     def steps(self, reversible: Mapping[str, Reversible]) -> tuple[Step, ...]:
         """The steps of a lane in their order. Only the change itself can be what cannot be undone; commit ends it."""
         change = reversible.get("implement", Reversible.UNTIL_COMMIT)
-        lane = (
-            ("restore_point", Reversible.YES),
-            ("implement", change),
-            ("acceptance", Reversible.YES),
-            ("commit", Reversible.NO),
+        between = (
+            Step(name, one, change if plain(name) == "implement" else Reversible.YES) for name, one in self.between
         )
-        return tuple(Step(name, self._estimate(name), how) for name, how in lane)
+        return (
+            Step("restore_point", self._estimate("restore_point"), Reversible.YES),
+            Step("implement", self._estimate("implement"), change),
+            *between,
+            Step("acceptance", self._estimate("acceptance"), Reversible.YES),
+            Step("commit", self._estimate("commit"), Reversible.NO),
+        )
+
+    def legs(self) -> tuple[timedelta, ...]:
+        """What each leg took: its restore point, its change and its gate."""
+        took = [self.restore_point + self.implement]
+        for name, one in self.between:
+            if plain(name) == "restore_point":
+                took.append(timedelta(0))
+            took[-1] += one.careful
+        took[-1] += self.acceptance
+        return tuple(took)
 
     def _estimate(self, name: str) -> Estimate:
         longest: timedelta = getattr(self, name)
@@ -74,6 +95,9 @@ class RunSheetLine:
     tolerance: timedelta = timedelta(0)
     measured: str = ""
     """The steps with their times and where those come from."""
+
+    legs: tuple[timedelta, ...] = ()
+    """Measured work of each leg, where there are several."""
 
     @property
     def start_by(self) -> datetime | None:
@@ -96,12 +120,14 @@ class RunSheet:
         return sum((line.work for line in self.lines), timedelta(0))
 
     def markdown(self) -> str:
-        notes = "".join(f"- {finding.subject}: {finding.summary}\n" for finding in self.findings)
+        told = "".join(f"- {finding.subject}: {finding.summary}\n" for finding in self.findings)
+        notes = f"{_step_clocks(self.lines)}{_leg_shares(self.lines)}{told and f'{told}{chr(10)}'}"
         return (
             f"**{self.title}** for **{self.client}**: {self.release}\n\n"
             "| environment | hosts | window | measured work | measured way back | start by | decide by |\n"
             "|---|---|---|---|---|---|---|\n"
-            f"{''.join(map(_row, self.lines))}\n{_step_clocks(self.lines)}{notes and f'{notes}{chr(10)}'}"
+            f"{''.join(map(_row, self.lines))}\n{_step_clocks(self.lines)}{_leg_shares(self.lines)}"
+            f"{notes and f'{notes}{chr(10)}'}"
             f"{_sources(self.lines)}Plan digest `{self.digest[:16]}`: "
             "the approval holds for this text only."
         )
@@ -142,6 +168,7 @@ def run_sheet(
                 no_return(steps, times.way_back, night=night) if night else None,
                 timedelta(0) if isinstance(lane.window, AnyTime) else lane.window.late_start_tolerance,
                 times.told(),
+                times.legs() if times.between else (),
             )
         )
     return RunSheet(
@@ -194,6 +221,22 @@ def _sources(lines: Sequence[RunSheetLine]) -> str:
     """Once, where all environments have the same."""
     told = {line.measured: [other.environment for other in lines if other.measured == line.measured] for line in lines}
     return "".join(f"Times of {', '.join(names)}: {text or 'none measured'}.\n\n" for text, names in told.items())
+
+
+def _leg_shares(lines: Sequence[RunSheetLine]) -> str:
+    """Each leg's measured part of the work, and of the night where there is one."""
+    told = []
+    for line in lines:
+        if len(line.legs) < 2:
+            continue
+        night = line.clock.night.length if line.clock else None
+        shares = (
+            f"leg {number} {_clock(took)} ({took / line.work if line.work else 0:.0%} of the work"
+            f"{f', {took / night:.0%} of the night' if night else ''})"
+            for number, took in enumerate(line.legs, start=1)
+        )
+        told.append(f"Legs on {line.environment}: {', '.join(shares)}.\n")
+    return "\n".join((*told, "")) if told else ""
 
 
 def _clock(span: timedelta) -> str:

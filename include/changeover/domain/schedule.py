@@ -117,7 +117,7 @@ def lane_times(environment: Environment, durations: Durations) -> LaneTimes:
         ("readiness", READINESS),
         ("go_no_go", go.wait if go else timedelta(0)),
         ("restore_point", durations.restore_point),
-        ("implement", durations.implement),
+        ("implement", durations.change),
         ("acceptance", durations.acceptance),
         ("sign_off", sign_off.wait if sign_off else timedelta(0)),
         ("verdict", timedelta(0)),

@@ -95,7 +95,9 @@ class EnvironmentFacts:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """Where the hosts of a rollout in batches stand; empty for a lane that changes all hosts together."""
     tried: Mapping[str, str] | None = None
-    """Steps that change hosts, of the present try → how they ended."""
+    """Stages that change hosts, of the present try → how the newest of their steps ended."""
+    at_stop: str = ""
+    """A release on the way that every host was found on, all legs up to it having ended well."""
 
     def ended_as(self, step: str) -> str | None:
         return (self.tried or {}).get(step)
@@ -178,14 +180,14 @@ def _truth(evidence: HostEvidence, phase: str, wanted: Wanted, *, touched: bool)
 
 def _by_version(version: str, phase: str, wanted: Wanted) -> tuple[Truth, str]:
     said = f"{version} is found" + (f", its marker says {phase.replace('_', ' ')}" if phase else "")
-    if _same(version, wanted.to_version, wanted.scheme):
+    if is_same(version, wanted.to_version, wanted.scheme):
         return (Truth.BETWEEN if phase == "backed_out" else Truth.NEW), said
-    if _same(version, wanted.from_version, wanted.scheme):
+    if is_same(version, wanted.from_version, wanted.scheme):
         return (Truth.BETWEEN if phase in ("implemented", "committed") else Truth.OLD), said
     return Truth.BETWEEN, f"{said}: neither {wanted.from_version} nor {wanted.to_version}"
 
 
-def _same(found: str, wanted: str, scheme: str) -> bool:
+def is_same(found: str, wanted: str, scheme: str) -> bool:
     try:
         return same(found, wanted, scheme)
     except VersionError:
@@ -307,6 +309,8 @@ def _through_the_gates(facts: EnvironmentFacts) -> tuple[str, str]:
     ended = facts.ended_as("implement")
     if ended != "successful":
         return "", _not_twice("implement", ended or "unknown")
+    if facts.at_stop and not facts.implemented:
+        return "implement", f"{facts.at_stop}, a stop on the way, is found on every host: the legs go on from here"
     if environment_truth(facts.hosts) is not Truth.NEW:
         return "", "the new release is not found on every host"
     if facts.implemented:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from changeover.domain.legs import leg_number, plain
 from changeover.domain.no_return import Sample, estimate
 from changeover.domain.record import StepRecord, StepStatus
 from changeover.domain.runsheet import Durations
@@ -20,6 +21,7 @@ NAMES = {
     "commit": "commit",
 }
 """Step as the ledger names it → step of the lane."""
+LEG_STEPS = ("restore_point", "implement", "acceptance")
 SCALES = ("restore_point", "implement", "back_out")
 """Steps that move data; tests and opening traffic take as long with little as with much."""
 NEWEST = 20
@@ -49,13 +51,17 @@ def step_times(runs: Iterable[MeasuredRun], *, volume: int | None = None) -> Dur
     samples: dict[str, list[Sample]] = {}
     for run in runs:
         for step in run.steps:
-            name = NAMES.get(step.step)
-            if name is None or not _counts(step) or (name in OF_THE_WAY and not run.same_way):
+            name = _name(step.step)
+            of_the_way = name in OF_THE_WAY or leg_number(name) is not None
+            if not name or not _counts(step) or (of_the_way and not run.same_way):
                 continue
             took = step.duration or timedelta(0)
             of = Sample(took, run.volumes.get(step.environment), run.run, step.environment == run.rehearsal)
             samples.setdefault(name, []).append(of)
-    found = {name: estimate(each[:NEWEST], volume=volume if name in SCALES else None) for name, each in samples.items()}
+    found = {
+        name: estimate(each[:NEWEST], volume=volume if plain(name) in SCALES else None)
+        for name, each in samples.items()
+    }
 
     def careful(name: str) -> timedelta:
         return found[name].careful if name in found else timedelta(0)
@@ -67,8 +73,21 @@ def step_times(runs: Iterable[MeasuredRun], *, volume: int | None = None) -> Dur
         careful("acceptance"),
         careful("back_out"),
         careful("commit"),
-        found,
+        {name: each for name, each in found.items() if leg_number(name) is None},
+        tuple((name, found[name]) for name in sorted(filter(leg_number, found), key=_place)),
     )
+
+
+def _name(step: str) -> str:
+    """The lane's name for a step; a later leg's keep their own; "" for what is no part of the way."""
+    if leg_number(step) is not None:
+        return step if plain(step) in LEG_STEPS else ""
+    return NAMES.get(step, "")
+
+
+def _place(step: str) -> tuple[int, int]:
+    """In the order of the way: a leg's restore point, its change, then the gate that ends it."""
+    return leg_number(step) or 0, LEG_STEPS.index(plain(step))
 
 
 def _counts(step: StepRecord) -> bool:
@@ -76,5 +95,5 @@ def _counts(step: StepRecord) -> bool:
     if step.duration is None:
         return False
     return step.status is StepStatus.SUCCESSFUL or (
-        step.status is StepStatus.FAILED and NAMES[step.step] == "acceptance"
+        step.status is StepStatus.FAILED and plain(_name(step.step)) == "acceptance"
     )

@@ -90,6 +90,14 @@ def trigger_form(plan: Plan, plan_digest: str) -> dict[str, Any]:
             description_md=texts.REASON_HELP,
             section="Upgrade",
         ),
+        "findings": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string"},
+            title="Findings",
+            description_md=texts.FINDINGS_HELP,
+            section="Upgrade",
+        ),
         "change_reference": Param(
             "",
             type=["string", "null"],

@@ -11,9 +11,11 @@ MODES = {
     str(Mode.REHEARSE): "Rehearse: analysis and the baseline build",
     str(Mode.IMPLEMENT): "Implement: the whole upgrade",
     str(Mode.BACK_OUT): "Back out: the named environments, to the release before",
+    str(Mode.FIX): "Fix: carry out the declared remedies of the named findings",
 }
 MODE_HELP = "Each mode goes further along the same path; a back-out goes the other way and needs a reason."
-REASON_HELP = "Why this run is started. Needed for a back-out; kept in the record."
+REASON_HELP = "Why this run is started. Needed for a back-out and a fix; kept in the record."
+FINDINGS_HELP = "Mode fix only: the findings to cure, each as KEY, or as KEY=SUBJECT where one of several is meant."
 
 GROUPS = {
     "s01_transition": (
@@ -99,7 +101,8 @@ TASKS = {
     "analyse_client": "Reads version, modules, settings and integrations on every host. Read only. **Red** names what differs.",
     "build": "Builds the baseline at the old release from a copy of production's data and proves its restore point.",
     "implement": "Upgrades the hosts. The work is detached: if this task is lost, its retry attaches to the running work, "
-    "it is never started twice. **Red** leads to the verdict, which backs out.",
+    "it is never started twice. A way with stops is gone through leg by leg, each with its restore point and its gate. "
+    "**Red** leads to the verdict, which backs out.",
     "accept_new": "Application suite and comparison of business data on the baseline at the new release.",
     "back_out": "Puts the old release back from the restore point and proves it by the old release's acceptance. "
     "**Red** means a person must look: the hosts' locks are kept.",

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from changeover.domain.acceptance import acceptance_gate
+from changeover.domain.acceptance import Retest, acceptance_gate
 from changeover.domain.estate import Host
 from changeover.domain.gate import GateResult
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
@@ -37,6 +37,8 @@ class AcceptanceWanted:
     target_version: str
     hosts: tuple[str, ...] = ()
     """Only these hosts; empty means all of the environment."""
+    retests: tuple[Retest, ...] = ()
+    """What has to be seen tested beside what the analysis wants tested of the wanted release."""
 
 
 def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResult:
@@ -70,7 +72,7 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         suites=suites,
         reading_reasons=reading.reasons if not reading.successful else (),
         version_scheme=upgrade.release.version_scheme,
-        retests=retests(upgrade, tools, wanted.environment) if wanted.target_version == upgrade.plan.to_version else (),
+        retests=wanted.retests or _wanted_again(upgrade, tools, wanted),
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     for host, report in reports.items():
@@ -94,6 +96,12 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         )
     )
     return gate
+
+
+def _wanted_again(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> tuple[Retest, ...]:
+    """By the analysis, of the plan's own release: neither of a stop on the way nor of the old release."""
+    planned = wanted.target_version == upgrade.plan.to_version
+    return retests(upgrade, tools, wanted.environment) if planned else ()
 
 
 def _run_suites(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
-from changeover.usecases import client_analysis
+from changeover.usecases import client_analysis, fix
+from changeover.usecases.legs import pin_path
 from changeover.usecases.tools import Answer, Tools, Upgrade, no, not_applicable, yes
 
 
@@ -13,6 +14,7 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
     if upgrade.mode is Mode.BACK_OUT:
         return not_applicable("a back-out goes to the release that was there before")
     findings = upgrade.release_findings()
+    pin_path(upgrade, tools)
     result = CheckResult(
         "release-record-read",
         "",
@@ -36,4 +38,6 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
     """What really runs, and what of it the release touches; read only."""
     if upgrade.mode is Mode.BACK_OUT:
         return not_applicable("a back-out goes to the release that was there before")
+    if upgrade.mode is Mode.FIX:
+        return fix.choose_cures(upgrade, tools)
     return client_analysis.analyse_client(upgrade, tools)

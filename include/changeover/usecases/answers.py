@@ -98,7 +98,7 @@ def _write(
         plan_digest=digest,
         **({"comment": comment} if comment else {}),
     )
-    if upgrade.mode in (Mode.IMPLEMENT, Mode.BACK_OUT):
+    if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):
         option = "Approve" if approved else "Reject"
         tell_cmdb(
             upgrade,

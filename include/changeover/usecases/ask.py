@@ -9,7 +9,7 @@ from changeover.domain.approval import Tally, approval_of, barred, tally
 from changeover.domain.finding import Finding
 from changeover.domain.loss import at_stake
 from changeover.domain.night_clock import NightFacts
-from changeover.domain.plan import Approval, Environment
+from changeover.domain.plan import Approval, Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.steering import steering
@@ -18,6 +18,7 @@ from changeover.errors import PlanError
 from changeover.usecases.after_facts import after_rows
 from changeover.usecases.back_out_people import for_back_out
 from changeover.usecases.change_gate import change_rows
+from changeover.usecases.fix_choice import chosen
 from changeover.usecases.lane_clock import clock_of, night_facts
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
@@ -127,7 +128,7 @@ def gate_facts(upgrade: Upgrade, tools: Tools, gate: str, environment: str, *, s
     """What the clock says at a gate. Of the whole plan's approval it is the first environment's that is too late."""
     if environment:
         return night_facts(upgrade, tools, upgrade.plan.environment(environment), since=since)
-    if gate != "plan":
+    if gate != "plan" or upgrade.mode is Mode.FIX:
         return NightFacts(since)
     starts = (night_facts(upgrade, tools, lane, since=since).latest_start for lane in upgrade.lanes)
     return NightFacts(since, latest_start=min(filter(None, starts), default=None))
@@ -137,12 +138,14 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: st
     """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
     plan = upgrade.plan
     lanes = (plan.environment(environment),) if environment else upgrade.lanes
+    lanes = () if upgrade.mode is Mode.FIX else lanes
     until = tools.clock() + timedelta(seconds=seconds_left(upgrade, tools, now, gate, environment))
     rows = [
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
         *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
-        *change_rows(upgrade, tools),
+        *(() if upgrade.mode is Mode.FIX else change_rows(upgrade, tools)),
+        *(("remedy", cure.told) for cure in chosen(upgrade, tools)),
         ("answers", now.told()),
         ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),

@@ -7,8 +7,10 @@ from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import keep_business_data, rows_read
 from changeover.usecases.lane_facts import tell_versions
+from changeover.usecases.legs import Walk, go_through, hops
 from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.stage import stage_later_legs
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -25,7 +27,7 @@ from changeover.usecases.window_gate import baseline_window
 
 def build(upgrade: Upgrade, tools: Tools) -> Answer:
     """Build the old release on a copy of production's data, stage the new one, prove a restore point, read the data."""
-    if upgrade.mode in (Mode.ANALYSE, Mode.BACK_OUT):
+    if upgrade.mode not in (Mode.REHEARSE, Mode.IMPLEMENT):
         return not_applicable(f"mode {upgrade.mode} builds no baseline")
     opened = baseline_window(upgrade, tools)
     if opened.reply is not Reply.YES:
@@ -36,7 +38,16 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
     built = run_on_hosts(
         upgrade,
         tools,
-        HostWork("build", "build.yml", name, plan.from_version, changes=True, sources=sources, restore_point=label),
+        HostWork(
+            "build",
+            "build.yml",
+            name,
+            plan.from_version,
+            changes=True,
+            sources=sources,
+            restore_point=label,
+            hop=hops(upgrade, tools)[0],
+        ),
     )
     own = {host.name for host in hosts_of(upgrade, tools, name)}
     if not built.successful:
@@ -46,6 +57,11 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
     data = {host.host: host.report["data"] for host in built.hosts if host.report.get("data") and host.host in own}
     if not data:
         return no("the baseline's business data could not be read: nothing to compare with afterwards")
+    staged = stage_later_legs(upgrade, tools, name, hosts_of(upgrade, tools, name))
+    failed = [result for result in staged.values() if not result.successful]
+    if failed:
+        reasons = (reason for result in failed for reason in result.reasons)
+        return no("the release of a later leg could not be brought to the baseline", *reasons)
     keep_business_data(upgrade, tools, name, data)
     mark(
         upgrade,
@@ -59,30 +75,13 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
 
 
 def implement(upgrade: Upgrade, tools: Tools) -> Answer:
-    """Upgrade the baseline; done once, and once more after its back-out."""
-    plan, name = upgrade.plan, upgrade.plan.baseline.name
-    for host in hosts_of(upgrade, tools, name):
-        mark(upgrade, tools, MarkKind.IMPLEMENTING, name, host=host.name)
-    done = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            "implement",
-            "implement.yml",
-            name,
-            plan.to_version,
-            changes=True,
-            restore_point=restore_point_label(upgrade),
-            limit=plan.baseline.implement_within,
-        ),
-    )
-    if not done.successful:
-        return no(
-            "the upgrade of the baseline failed; no other environment is touched",
-            *done.reasons,
-        )
-    mark(upgrade, tools, MarkKind.IMPLEMENTED, name)
-    return yes(f"baseline upgraded to {plan.to_version}")
+    """Upgrade the baseline through every leg of the way; done once, and once more after its back-out."""
+    plan = upgrade.plan
+    done = go_through(Walk(upgrade, tools, plan.baseline, restore_point_label(upgrade)))
+    if done.reply is not Reply.YES:
+        return no("the upgrade of the baseline failed; no other environment is touched", done.text)
+    mark(upgrade, tools, MarkKind.IMPLEMENTED, plan.baseline.name)
+    return yes(f"baseline upgraded: {done.text}")
 
 
 def accept_new(upgrade: Upgrade, tools: Tools) -> Answer:

@@ -42,6 +42,8 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
         probes=probes,
         reports={host.host: host.report for host in read.hosts if host.report},
         restore_points=proven_restore_points(lane_marks(upgrade, tools, lane.name), names),
+        first_leg=upgrade.path.legs[0].record if len(upgrade.path.legs) > 1 else None,
+        legs=max(1, len(upgrade.path.legs)),
     )
     gate = decide(
         "readiness",

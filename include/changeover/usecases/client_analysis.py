@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from changeover.domain.analysis import Analysis, analyse
-from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits
+from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits, Stop
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.gate import CheckResult, CheckState, GateResult
@@ -27,7 +27,21 @@ GATE = "client_analysis"
 LOOK_LIMIT = timedelta(minutes=2)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What came of it: how the reading ended, and the gate with every finding."""
+
+    result: ExecutionResult
+    gate: GateResult
+    judged: AfterWaivers
+
+
 def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
+    examined = examine(upgrade, tools)
+    return _answer(examined.result, examined.gate, examined.judged)
+
+
+def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     """Discover every host that is looked at (one run of Ansible), compare, and say what stands in the way."""
     hosts = hosts_looked_at(upgrade, tools)
     everyone = tuple(host for each in hosts.values() for host in each)
@@ -56,7 +70,7 @@ def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:
     _keep(upgrade, tools, facts, found, judged)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     _mark_versions(upgrade, tools, hosts, facts.reports)
-    return _answer(result, gate, judged)
+    return Examined(result, gate, judged)
 
 
 def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...]]:
@@ -64,7 +78,7 @@ def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...
     frozen = tools.ledger.frozen_hosts(upgrade.run.key)
     plan = upgrade.plan
     wanted: tuple[Environment, ...] = plan.environments
-    if upgrade.mode is Mode.ANALYSE and len(upgrade.lanes) < len(plan.lanes):
+    if upgrade.mode in (Mode.ANALYSE, Mode.FIX) and len(upgrade.lanes) < len(plan.lanes):
         wanted = upgrade.lanes
     return {environment.name: frozen[environment.name] for environment in wanted}
 
@@ -94,6 +108,10 @@ def _facts(
         reports={host.host: host.report for host in result.hosts if host.report},
         artefacts=tools.content.artefacts(plan.application, plan.to_version) if tools.content else None,
         traits=traits,
+        stops=tuple(
+            Stop(leg.record, tools.content.artefacts(plan.application, leg.to_version) if tools.content else None)
+            for leg in upgrade.path.legs[:-1]
+        ),
     )
 
 

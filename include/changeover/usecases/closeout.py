@@ -11,6 +11,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.usecases.deliver_outbox import deliver
+from changeover.usecases.fix import fix_verdict
 from changeover.usecases.incidents import open_incidents, ours
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
@@ -101,6 +102,8 @@ def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
     )
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return _before_lanes(upgrade, tools, refused)
+    if upgrade.mode is Mode.FIX:
+        return fix_verdict(upgrade, tools, refused)
     environments = dict(tools.ledger.outcomes(key))
     environments.pop("", None)
     for lane in upgrade.lanes:
@@ -139,6 +142,7 @@ def close(upgrade: Upgrade, tools: Tools) -> Verdict:
             ended_at=tools.clock().isoformat(),
             environments=environments,
         )
+    if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):
         if tools.ledger.marks(run.key, kind=MarkKind.CHANGE_OPENED):
             tell_cmdb(
                 upgrade,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from changeover.domain.batch import base_step
 from changeover.domain.disagreement import Disagreement, StoryOfRun, of_hosts, of_run
 from changeover.domain.estate import Host
 from changeover.domain.host_lock import UNPROVEN, HostHold
+from changeover.domain.legs import plain
 from changeover.domain.record import MarkKind, Run, StepStatus
 from changeover.domain.settlement import Driver, closed_by
 from changeover.domain.steering import paused_since
@@ -70,7 +70,7 @@ def _implementing(run: Run, ledger: Ledger) -> Implementing:
     return {
         (step.environment, step.generation): tuple(host.name for host in frozen.get(step.environment, ()))
         for step in ledger.steps(run.key)
-        if base_step(step.step) == "implement" and step.status is StepStatus.RUNNING
+        if plain(step.step) == "implement" and step.status is StepStatus.RUNNING
     }
 
 

@@ -49,7 +49,7 @@ def tell_participants(upgrade: Upgrade, tools: Tools) -> Answer:
             *(r.message for r in results if r.message),
         )
     people = [f"{person.name} ({person.role})" for person in plan.participants]
-    if upgrade.mode in (Mode.IMPLEMENT, Mode.BACK_OUT):
+    if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):
         tell_cmdb(
             upgrade,
             tools,

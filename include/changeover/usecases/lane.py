@@ -8,6 +8,7 @@ from datetime import timedelta
 from changeover.domain.batch import labels
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
+from changeover.domain.legs import plain
 from changeover.domain.night import Action, Case
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
@@ -33,6 +34,7 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
+from changeover.usecases.legs import Clock, Walk, go_through, hops
 from changeover.usecases.put_back import back_out_rollout, put_back
 from changeover.usecases.restore_points import no_way_back, record_points
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
@@ -51,7 +53,7 @@ from changeover.usecases.tools import (
     yes,
 )
 from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock, too_late_to_begin
-from changeover.usecases.window_gate import window_now, window_still
+from changeover.usecases.window_gate import window_for_leg, window_now, window_still
 
 WORK_ENDS_WITHIN = timedelta(hours=4)
 
@@ -114,6 +116,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             changes=True,
             restore_point=window_label(upgrade, tools, lane),
             watch=clock_watch(upgrade, tools, lane),
+            hop=hops(upgrade, tools)[0],
         ),
     )
     if not taken.successful:
@@ -136,7 +139,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
-    """Ask window and change once more, write ahead, then the change itself."""
+    """Ask window and change once more, then the change itself, leg by leg; the last leg's acceptance is a stage."""
     if lane.batches:
         return batches.implement(upgrade, tools, lane, lane.batches)
     for ask in (window_still, change_still_allows):
@@ -145,45 +148,20 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
             return still
     if late := too_late_to_begin(upgrade, tools, lane):
         return no(late)
-    try_number = len(_back_outs(upgrade, tools, lane))
+    label = window_label(upgrade, tools, lane)
     names = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
-    if missing := no_way_back(upgrade, tools, lane.name, window_label(upgrade, tools, lane), names):
+    if missing := no_way_back(upgrade, tools, lane.name, label, names):
         return no(missing)
-    for host in hosts_of(upgrade, tools, lane.name):
-        mark(
-            upgrade,
-            tools,
-            MarkKind.IMPLEMENTING,
-            lane.name,
-            host=host.name,
-            key=f"implementing-{lane.name}-{host.name}-{try_number}",
-        )
-    limit = change_limit(upgrade, tools, lane)
-    done = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            "implement",
-            "implement.yml",
-            lane.name,
-            upgrade.plan.to_version,
-            changes=True,
-            restore_point=window_label(upgrade, tools, lane),
-            limit=limit,
-            watch=clock_watch(upgrade, tools, lane),
-        ),
+    clock = Clock(
+        lambda: change_limit(upgrade, tools, lane),
+        clock_watch(upgrade, tools, lane),
+        lambda done: ended_by_clock(upgrade, tools, lane, done),
     )
-    if not done.successful:
-        ended = ended_by_clock(upgrade, tools, lane, done)
-        return no("the upgrade failed", *done.reasons, *((ended,) if ended else ()))
-    mark(
-        upgrade,
-        tools,
-        MarkKind.IMPLEMENTED,
-        lane.name,
-        key=f"implemented-{lane.name}-{try_number}",
-    )
-    return yes(f"{upgrade.plan.to_version} installed on {len(done.hosts)} hosts")
+    done = go_through(Walk(upgrade, tools, lane, label, lambda hop: window_for_leg(upgrade, tools, lane, hop), clock))
+    if done.reply is Reply.YES:
+        tries = len(_back_outs(upgrade, tools, lane))
+        mark(upgrade, tools, MarkKind.IMPLEMENTED, lane.name, key=f"implemented-{lane.name}-{tries}")
+    return done
 
 
 def acceptance(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -443,8 +421,9 @@ def _hosts_to_back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> tup
     everyone = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
     if upgrade.mode is Mode.BACK_OUT:
         return everyone
-    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if s.step == "implement"]
-    states = steps[-1].hosts if steps else {}
+    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if plain(s.step) == "implement"]
+    reached = bool(steps) and steps[-1].step == hops(upgrade, tools)[-1].step("implement")
+    states = steps[-1].hosts if reached else {}  # a host that stands at a stop on the way did not end well
     failed = [host for host in everyone if states.get(host) != "ok"]
     return hosts_to_back_out(lane.back_out, touched=everyone, failed=failed)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from changeover.domain.batch import base_step
 from changeover.domain.gate import GateResult
 from changeover.domain.lane import LaneFacts, in_doubt
+from changeover.domain.legs import plain
 from changeover.domain.loss import put_aside
 from changeover.domain.outcome import EnvironmentProofs
 from changeover.domain.plan import Environment, Mode
@@ -151,7 +151,7 @@ def _failed_steps(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str
     return tuple(
         f"{step.step}: {'; '.join(step.reasons) or step.status}"
         for step in steps
-        if base_step(step.step) in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
+        if plain(step.step) in names and step.status not in (StepStatus.SUCCESSFUL, StepStatus.RUNNING)
     )
 
 

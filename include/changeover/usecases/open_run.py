@@ -9,7 +9,7 @@ from typing import Any
 from changeover.domain.plan import Mode, Plan
 from changeover.domain.record import Run, run_key
 
-KNOWN_KEYS = frozenset({"mode", "environments", "reason", "change_reference"})
+KNOWN_KEYS = frozenset({"mode", "environments", "reason", "change_reference", "findings"})
 
 
 def requested_run(
@@ -43,6 +43,7 @@ def requested_run(
         change_reference=str(asked.get("change_reference") or ""),
         opened_at=at,
         team=plan.team or "",
+        findings=tuple(str(each) for each in asked.get("findings") or ()) if mode == Mode.FIX else (),
     )
 
 
@@ -73,4 +74,13 @@ def request_faults(plan: Plan, asked: Mapping[str, Any]) -> tuple[str, ...]:
             if mode == Mode.BACK_OUT and not wanted
             else ()
         ),
+        *_findings_faults(mode, asked.get("findings") or ()),
     )
+
+
+def _findings_faults(mode: Any, named: Any) -> tuple[str, ...]:
+    if not isinstance(named, list | tuple) or not all(isinstance(each, str) and each.strip() for each in named):
+        return ("findings: must be a list of keys, each KEY or KEY=SUBJECT",)
+    if mode == Mode.FIX and not named:
+        return ("findings: mode fix names the findings that are to be cured",)
+    return ("findings: only mode fix cures findings",) if named and mode != Mode.FIX else ()

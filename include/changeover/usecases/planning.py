@@ -12,9 +12,11 @@ from changeover.usecases.agreed_windows import mark_windows
 from changeover.usecases.ask import tally_of
 from changeover.usecases.back_out_judgement import tell_what_is_at_stake
 from changeover.usecases.change_gate import plan_change, risk_of
+from changeover.usecases.fix import write_sheet
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import (
     Answer,
+    Reply,
     Tools,
     Upgrade,
     mark,
@@ -30,6 +32,11 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
     if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
         return not_applicable(f"mode {upgrade.mode} ends before planning")
+    if upgrade.mode is Mode.FIX:
+        answer = write_sheet(upgrade, tools)
+        if answer.reply is Reply.YES:
+            tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
+        return answer
     gate = planning_gate(upgrade, tools)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     if not gate.passed:

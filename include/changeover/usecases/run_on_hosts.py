@@ -11,6 +11,7 @@ from typing import Any
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.generation import changing_generation, reading_generation
+from changeover.domain.legs import Hop
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.settlement import closed_by
 from changeover.errors import ExecutionError
@@ -36,6 +37,8 @@ class HostWork:
     restore_point: str = ""
     limit: timedelta = PLAYBOOK_LIMIT
     variables: Mapping[str, Any] = field(default_factory=dict)
+    hop: Hop | None = None
+    """The leg that it is a step of; the plan's whole way when None."""
     closing: bool = False
     """It gives back what a run holds that a person closed."""
     watch: Callable[[], None] | None = None
@@ -153,16 +156,17 @@ def _looked(tools: Tools, work: HostWork) -> bool:
 def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]:
     plan = upgrade.plan
     environment = next((e for e in plan.environments if e.name == work.environment), None)
+    to_version = work.hop.to_version if work.hop else plan.to_version
     return {
         "changeover_run": upgrade.run.key,
         "changeover_step": work.step,
         "changeover_environment": work.environment,
         "changeover_environment_kind": environment.kind if environment else "estate",
         "application": plan.application,
-        "from_version": plan.from_version,
-        "to_version": plan.to_version,
+        "from_version": work.hop.from_version if work.hop else plan.from_version,
+        "to_version": to_version,
         "target_version": work.target_version,
-        "artefact_dir": str(tools.settings.artefacts / plan.application / plan.to_version),
+        "artefact_dir": str(tools.settings.artefacts / plan.application / to_version),
         "restore_point": work.restore_point,
         "datasets": dict(tools.expectations.queries(plan.application, work.target_version)),
         **(environment.variables if environment else {}),

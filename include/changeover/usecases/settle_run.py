@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from changeover.domain.batch import base_step, begun, of_older_batch, standings
+from changeover.domain.batch import begun, of_older_batch, standings
 from changeover.domain.estate import Host
 from changeover.domain.host_lock import Forced, HostHold, own_processes, takeover
+from changeover.domain.legs import plain, stage_of
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind, StepStatus
@@ -25,6 +26,7 @@ from changeover.domain.settlement import (
     Way,
     closed_by,
     host_truth,
+    is_same,
     settle,
 )
 from changeover.errors import ChangeoverError
@@ -34,6 +36,7 @@ from changeover.usecases.evidence import keep_text
 from changeover.usecases.host_status import controller_of, read_holds, standing_of, tokens_of
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import since_back_out
+from changeover.usecases.legs import hops
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, mark
 
@@ -279,15 +282,14 @@ def _facts(
     decided, point = fresh(MarkKind.DECIDED, marks), fresh(MarkKind.RESTORE_POINT_PROVEN, all_marks)
     generation = 1 + sum(m.kind is MarkKind.BACKED_OUT for m in all_marks)
     tried = {
-        base_step(step.step): _ending(tools, step.status, step.directory)
+        stage_of(step.step): _ending(tools, step.status, step.directory)
         for step in every_step
-        if base_step(step.step) in _CHANGING
-        and step.generation == generation
-        and not of_older_batch(step.step, all_marks)
+        if plain(step.step) in _CHANGING and step.generation == generation and not of_older_batch(step.step, all_marks)
     }
+    truths = _truths(case, name, hosts, holds, touched=started, broken=broken)
     return EnvironmentFacts(
         name,
-        _truths(case, name, hosts, holds, touched=started, broken=broken),
+        truths,
         driver,
         controller=controller_of(every_step, tools.executor),
         is_lane=lane is not None,
@@ -305,7 +307,19 @@ def _facts(
         restore_point=str(point.data.get("label", "")) if point else None,
         standings=standings((h.name for h in hosts), all_marks) if begun(all_marks) else {},
         tried=tried,
+        at_stop=_stop(case, [step.step for step in every_step if step.generation == generation], truths),
     )
+
+
+def _stop(case: Case, steps: Sequence[str], hosts: Sequence[HostTruth]) -> str:
+    """The release of the newest leg whose change began, when it is not the last leg and every host runs it."""
+    legs = hops(case.upgrade, case.tools)
+    begun = [hop for hop in legs if hop.step("implement") in steps]
+    if not begun or begun[-1].last:
+        return ""
+    wanted, scheme = begun[-1].to_version, case.upgrade.release.version_scheme
+    marked = all(host.version is not None and is_same(host.version, wanted, scheme) for host in hosts)
+    return wanted if marked and hosts else ""
 
 
 def _built(marks: Sequence[Mark], steps: Sequence[Any]) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from changeover.domain.named import Named
 from changeover.domain.path import Leg, Product, UpgradePath, plan_path
 from changeover.domain.path_findings import path_told
 from changeover.domain.window import duration_text
-from changeover.usecases.show_plan import Branch, path_branches
+from changeover.usecases.show_legs import path_branches
+from changeover.usecases.tree import Branch
 
 
-def find_path(product: Product, *, from_version: str, to: str, downgrade: bool) -> UpgradePath:
+def find_path(product: Product, *, from_version: str, to: str, named: Named) -> UpgradePath:
     """`to` is an exact version, or the name of a release such as a series."""
-    named = next((record.version for record in product.records if record.release == to), to)
-    return plan_path(product, from_version=from_version, to_version=named, downgrade=downgrade)
+    wanted = next((record.version for record in product.records if record.release == to), to)
+    return plan_path(product, from_version=from_version, to_version=wanted, named=named)
 
 
 def path_tree(path: UpgradePath) -> Branch:

@@ -9,8 +9,9 @@ from changeover.domain.estate import EstateEnvironment
 from changeover.domain.fault import Reading
 from changeover.domain.hypercare import ends_told, reopens_told
 from changeover.domain.lane import EntryPoint, RoleDescription
+from changeover.domain.legs import Hop, hops_of
 from changeover.domain.night import Action, Case, chosen, silence
-from changeover.domain.path import Leg, Product, UpgradePath, plan_path, product_of
+from changeover.domain.path import Product, UpgradePath, plan_path, product_of
 from changeover.domain.plan import Approval, Environment, Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
@@ -18,23 +19,8 @@ from changeover.domain.runsheet import describe_window
 from changeover.domain.window import AnyTime, RecurringWindow, Window, duration_text
 from changeover.errors import CmdbError
 from changeover.ports import Cmdb
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A line of the tree: what, and what there is to say about it."""
-
-    label: str
-    detail: str = ""
-    children: tuple[Branch, ...] = ()
-
-    def lines(self, depth: int = 0) -> list[str]:
-        """As plain text."""
-        own = "  " * depth + self.label + (f": {self.detail}" if self.detail else "")
-        return [
-            own,
-            *(line for child in self.children for line in child.lines(depth + 1)),
-        ]
+from changeover.usecases.show_legs import by_legs, leg_branches, path_branches
+from changeover.usecases.tree import Branch
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,9 @@ def gather(
 
 
 def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
+    legs = _legs(plan, around)
     description = around.role.document.description if around.role.document else None
-    lanes = tuple(_lane(plan, environment, around, description) for environment in plan.lanes)
+    lanes = tuple(_lane(plan, environment, around, description, legs) for environment in plan.lanes)
     return Branch(
         plan.title,
         f"{plan.dag_id}, {plan.application} {plan.from_version} → {plan.to_version}, sha256 {digest[:12] or 'unknown'}",
@@ -89,9 +76,9 @@ def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
             ),
             _release_analysis(plan, around),
             _client_analysis(plan),
-            _baseline(plan, around, description),
+            _baseline(plan, around, description, legs),
             _planning(plan),
-            _preparations(plan, description),
+            _preparations(plan, description, legs),
             Branch(
                 "8, 9 Readiness Check; Implementation and Testing",
                 "one environment after the other",
@@ -133,49 +120,26 @@ def _participants(plan: Plan) -> tuple[Branch, ...]:
     )
 
 
+def _legs(plan: Plan, around: Surroundings) -> tuple[Hop, ...]:
+    if around.product is None:
+        return (Hop(1, 1, plan.from_version, plan.to_version),)
+    return hops_of(_path(plan, around.product))
+
+
+def _path(plan: Plan, product: Product) -> UpgradePath:
+    return plan_path(product, from_version=plan.from_version, to_version=plan.to_version, named=plan.named)
+
+
 def _release_analysis(plan: Plan, around: Surroundings) -> Branch:
     record, product = around.release.document, around.product
     label = "3 Vendor Software Release Analysis"
     if record is None or product is None:
         return Branch(label, "; ".join(fault.message for fault in around.release.faults))
-    named = plan.downgrade is not None
-    path = plan_path(product, from_version=plan.from_version, to_version=plan.to_version, downgrade=named)
     return Branch(
         label,
         f"{record.product} {record.version}, released {record.released}",
-        (Branch("supported from", " or ".join(record.supported_from)), *path_branches(path)),
+        (Branch("supported from", " or ".join(record.supported_from)), *path_branches(_path(plan, product))),
     )
-
-
-def path_branches(path: UpgradePath) -> tuple[Branch, ...]:
-    """The planner's answer: every leg with its restore point, gate and share, or why there is none."""
-    return (
-        *(Branch("no record", fault) for fault in path.faults),
-        *(Branch("no path" if path.answer != "no-op" else "nothing to do", reason) for reason in path.reasons),
-        *(Branch("not in one hop", reason) for reason in path.detours),
-        *(Branch("avoided", text) for text in path.recalled),
-        *(_leg(leg, len(path.legs)) for leg in path.legs),
-    )
-
-
-def _leg(leg: Leg, count: int) -> Branch:
-    return Branch(
-        f"leg {leg.number} of {count}",
-        f"{leg.from_version} → {leg.to_version} ({leg.release})",
-        (
-            Branch("restore point", leg.restore_point),
-            Branch("gate", leg.gate),
-            Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
-            *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in leg.manual_steps),
-            *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in leg.changed),
-            *(Branch(f"defect {defect.id}", defect.title) for defect in leg.defects),
-        ),
-    )
-
-
-def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
-    how = f"{was} → {becomes or 'gone'}" if was else becomes
-    return Branch(f"changed {kind}", f"{what}: {how}" if how else what)
 
 
 def _client_analysis(plan: Plan) -> Branch:
@@ -196,11 +160,12 @@ def _client_analysis(plan: Plan) -> Branch:
     )
 
 
-def _baseline(plan: Plan, around: Surroundings, role: RoleDescription | None) -> Branch:
+def _baseline(plan: Plan, around: Surroundings, role: RoleDescription | None, legs: tuple[Hop, ...]) -> Branch:
     environment = plan.baseline
     return Branch(
         "5 Baseline Upgrade Build and Testing",
-        f"{environment.name}: built at {plan.from_version} from {environment.data_from}'s data, upgraded, accepted, "
+        f"{environment.name}: built at {plan.from_version} from {environment.data_from}'s data, "
+        f"upgraded{by_legs(legs)}, accepted, "
         "backed out, old release accepted, upgraded again; every step is timed",
         (
             _hosts(environment, around),
@@ -247,12 +212,13 @@ def _night(plan: Plan) -> tuple[Branch, ...]:
     return (Branch("night policy", "what happens when nobody answers", (*cases, *own)),)
 
 
-def _preparations(plan: Plan, role: RoleDescription | None) -> Branch:
+def _preparations(plan: Plan, role: RoleDescription | None, legs: tuple[Hop, ...]) -> Branch:
     lanes = plan.lanes
     steps = tuple(_step(role, lanes[0], name) for name in ("stage", "restore_point", "restore_drill"))
     return Branch(
         "7 Upgrade Preparations",
-        f"on every host of {', '.join(lane.name for lane in lanes)}",
+        f"on every host of {', '.join(lane.name for lane in lanes)}"
+        + (f"; the artefacts of {', '.join(hop.to_version for hop in legs)}" if len(legs) > 1 else ""),
         steps,
     )
 
@@ -262,6 +228,7 @@ def _lane(
     environment: Environment,
     around: Surroundings,
     role: RoleDescription | None,
+    legs: tuple[Hop, ...],
 ) -> Branch:
     def step(name: str) -> Branch:
         return _step(role, environment, name)
@@ -283,7 +250,11 @@ def _lane(
                 else "the rule alone: every readiness check passed",
             ),
             Branch("restore point", "", tuple(map(step, ("quiesce", "restore_point", "restore_drill")))),
-            Branch("implement", f"within {limit}{_in_batches(environment)}", (step("implement"),)),
+            Branch(
+                "implement",
+                f"within {limit}{_in_batches(environment)}{by_legs(legs)}",
+                (step("implement"), *leg_branches(legs)),
+            ),
             Branch("acceptance", "acceptance suite and comparison of business data", (step("verify"),)),
             Branch(
                 "sign-off",

@@ -13,7 +13,7 @@ from typing import Any
 from changeover.domain.check import Catalogue
 from changeover.domain.estate import Host
 from changeover.domain.finding import Finding
-from changeover.domain.path import Product, along, plan_path, product_of
+from changeover.domain.path import Product, UpgradePath, along, plan_path, product_of
 from changeover.domain.path_findings import release_findings
 from changeover.domain.plan import Environment, Mode, Plan
 from changeover.domain.record import Mark, MarkKind, Run
@@ -76,16 +76,16 @@ class Upgrade:
     product: Product | None = None
 
     @cached_property
+    def path(self) -> UpgradePath:
+        """The way from the plan's version to the wanted one, as the records stand now."""
+        plan = self.plan
+        known = self.product or product_of(self.record)
+        return plan_path(known, from_version=plan.from_version, to_version=plan.to_version, named=plan.named)
+
+    @cached_property
     def release(self) -> ReleaseRecord:
         """The record, with what the releases between the plan's versions bring."""
-        plan = self.plan
-        path = plan_path(
-            self.product or product_of(self.record),
-            from_version=plan.from_version,
-            to_version=plan.to_version,
-            downgrade=plan.downgrade is not None,
-        )
-        return along(self.record, path)
+        return along(self.record, self.path)
 
     def release_findings(self) -> tuple[Finding, ...]:
         """What the records say of the way from the plan's version to the wanted one."""
@@ -95,7 +95,7 @@ class Upgrade:
             self.product or product_of(self.record),
             from_version=plan.from_version,
             to_version=plan.to_version,
-            downgrade=plan.downgrade is not None,
+            named=plan.named,
         )
 
     @property

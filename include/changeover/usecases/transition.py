@@ -77,7 +77,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         "release-applicable": "; ".join(inhibitors),
         "approvers-independent": _approvers(upgrade),
         "change-pre-approved": pre_approval_lapsed(plan.change, today),
-        "reason-given": "" if run.mode != Mode.BACK_OUT or run.reason else "a back-out needs a reason",
+        "reason-given": "" if run.reason or run.mode not in (Mode.BACK_OUT, Mode.FIX) else f"{run.mode}: say why",
     }
 
 
@@ -88,7 +88,8 @@ def _approvers(upgrade: Upgrade) -> str:
     plan, starter = upgrade.plan, upgrade.run.requested_by
     standard = plan.change.model is ChangeModel.STANDARD
     asked = [] if standard else [("the plan's approval", "plan", plan.approved_by)]
-    asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in upgrade.lanes if lane.go_no_go]
+    lanes = () if upgrade.mode is Mode.FIX else upgrade.lanes
+    asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in lanes if lane.go_no_go]
     short = [
         what
         for what, gate, approval in asked
@@ -112,6 +113,12 @@ def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, .
         if environment.batches:
             names = [host.name for host in recorded.hosts]
             faults += [f"{environment.name}: {fault}" for fault in canary_faults(environment.batches, names)]
+            if len(upgrade.path.legs) > 1:
+                faults.append(
+                    f"{environment.name}: batches: the way has {len(upgrade.path.legs)} legs, and hosts that serve "
+                    "meanwhile would run releases that were never tried together; leave batches out, or write a plan "
+                    "for each leg"
+                )
     addresses = [(host.address, host.port) for each in hosts.values() for host in each]
     faults += [
         f"two hosts share the address {a}:{p}" for a, p in sorted({x for x in addresses if addresses.count(x) > 1})
@@ -129,7 +136,7 @@ def open_change(upgrade: Upgrade, tools: Tools) -> Answer:
         tools,
         "open_change",
         "open_change",
-        title=f"{plan.title} ({plan.client})",
+        title=f"{'Remedies before ' if upgrade.mode is Mode.FIX else ''}{plan.title} ({plan.client})",
         description=_description(upgrade),
         client=plan.client,
         application=plan.application,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes, freezes_of
 from changeover.domain.gate import CheckResult, CheckState, GateResult
+from changeover.domain.legs import Hop
 from changeover.domain.no_return import Reversible, time_needed
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode
@@ -69,6 +70,20 @@ def window_for_batch(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
     """Why the next batch may not begin now ("" when it may): step and way back have to fit what is left."""
     decision = _decision(upgrade, tools, lane, may_go_on, "implement")
     return "" if decision.may_start else decision.reason
+
+
+def window_for_leg(upgrade: Upgrade, tools: Tools, lane: Environment, hop: Hop) -> Answer:
+    """Whether a leg after the first may begin: what is left of the window holds the rest of the way, and the way back.
+
+    A "no" here stops at a release on the way; the lane's verdict then takes it back to where it came from.
+    """
+    if upgrade.mode is Mode.BACK_OUT:
+        return yes("a back-out does not wait for a window")
+    first = hop.step("restore_point")
+    if all(step.name != first for step in durations(upgrade, tools, lane).steps({})):
+        return no(f"the rehearsal did not measure {hop.told}, so nothing says that it ends within the window")
+    decision = _decision(upgrade, tools, lane, may_go_on, first)
+    return yes(decision.reason) if decision.may_start else no(decision.reason)
 
 
 def baseline_window(upgrade: Upgrade, tools: Tools) -> Answer:

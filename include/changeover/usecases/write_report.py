@@ -121,7 +121,14 @@ def _answer(mark: Mark) -> Answered | None:
     return Answered(mark.environment, question, _ANSWERS[mark.kind], by, mark.at, digest)
 
 
-_GOOD = {MarkKind.ACCEPTED, MarkKind.COMMITTED, MarkKind.SUPPORT_ACCEPTED, MarkKind.APPROVED, MarkKind.SIGNED_OFF}
+_GOOD = {
+    MarkKind.ACCEPTED,
+    MarkKind.LEG_ACCEPTED,
+    MarkKind.COMMITTED,
+    MarkKind.SUPPORT_ACCEPTED,
+    MarkKind.APPROVED,
+    MarkKind.SIGNED_OFF,
+}
 _BAD = {
     MarkKind.REJECTED,
     MarkKind.BLOCKED,
