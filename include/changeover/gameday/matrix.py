@@ -72,8 +72,8 @@ def _play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tel
     play_one = with_airflow.play if fault.airflow else cell.play
     try:
         played = play_one(fault, phase, root=root, home=home, plan=plan, tell=lambda text: tell(f"    {text}"))
-    except ChangeoverError as exc:
-        return Cell(fault.title, phase, broken=str(exc))
+    except Exception as exc:  # noqa: BLE001 -- one cell that breaks must not end the day
+        return Cell(fault.title, phase, broken=f"{type(exc).__name__}: {exc}")
     if not played.true:
         return replace(played, broken=played.broken and f"{played.broken} (kept: {home})")
     shutil.rmtree(home, ignore_errors=True)
