@@ -69,7 +69,7 @@ _TRUTHS = {Truth.NEW: Runs.NEW, Truth.OLD: Runs.OLD, Truth.UNTOUCHED: Runs.OLD}
 def lies(told: Told, sights: Sequence[Sight], *, mended: bool) -> tuple[str, ...]:
     """Every claim that is not so. `unknown` and `back_out_failed` claim nothing.
 
-    What is said to have been accepted has to answer; a host that was not changed only once the fault is over (`mended`).
+    What is said to have been accepted has to answer; an unchanged host only once the fault is over (`mended`).
     """
     found: list[str] = []
     claimed = _CLAIMS.get(told.outcome) if told.outcome else None
