@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from changeover import wiring
+from changeover.errors import ChangeoverError
 
 DEFAULT_PLAN = "lindgren/roundup-2.6.yaml"
 
@@ -16,17 +17,24 @@ DEFAULT_PLAN = "lindgren/roundup-2.6.yaml"
 def gameday(
     plan: Path | None, *, faults: tuple[str, ...], phases: tuple[str, ...], short: bool, as_json: bool, quiet: bool
 ) -> int:
-    """0 only when every outcome was true; 1 when one was not, or nothing could be played."""
+    """0 only when every outcome was true; 1 when one was not, or nothing could be played; 2 a faulty request."""
     from changeover.domain.gameday import Phase
+    from changeover.gameday.ground import read_plan
     from changeover.gameday.matrix import chosen, play
 
     # Whoever ends it wants what it has found so far, and nothing left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = wiring.load_settings()
-    cells = chosen(faults, [Phase[name.replace("-", "_").upper()] for name in phases], short=short)
+    path = plan or settings.plans / DEFAULT_PLAN
+    try:
+        cells = chosen(faults, [Phase[name.replace("-", "_").upper()] for name in phases], short=short)
+        read_plan(path)
+    except ChangeoverError as exc:
+        typer.echo(str(exc), err=True)
+        return 2
     matrix = play(
         cells,
-        plan=plan or settings.plans / DEFAULT_PLAN,
+        plan=path,
         home=settings.home / "gameday",
         tell=(lambda text: None) if quiet else (lambda text: typer.echo(text, err=True)),
     )

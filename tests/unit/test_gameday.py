@@ -38,8 +38,14 @@ def test_an_outcome_that_claims_something_has_to_be_so(outcome: Outcome | None, 
     assert len(lies(Told(outcome), [sight], mended=True)) == count
 
 
-def test_a_host_that_the_fault_holds_down_need_not_answer_yet() -> None:
-    assert lies(Told(Outcome.BACKED_OUT), [replace(OLD, answers=False)], mended=False) == ()
+def test_an_unchanged_host_that_the_fault_holds_down_need_not_answer_yet() -> None:
+    assert lies(Told(Outcome.REFUSED), [replace(OLD, answers=False)], mended=False) == ()
+    assert lies(Told(Outcome.REFUSED), [replace(OLD, answers=False)], mended=True)
+
+
+@pytest.mark.parametrize(("outcome", "sight"), [(Outcome.SUCCESSFUL, NEW), (Outcome.BACKED_OUT, OLD)])
+def test_what_was_accepted_answers_also_while_the_fault_lasts(outcome: Outcome, sight: Sight) -> None:
+    assert lies(Told(outcome), [replace(sight, answers=False)], mended=False)
 
 
 @pytest.mark.parametrize(

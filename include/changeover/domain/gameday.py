@@ -62,13 +62,14 @@ _CLAIMS = {
     Outcome.REFUSED: Runs.OLD,
     Outcome.MISSED: Runs.OLD,
 }
+_WORKING = (Outcome.SUCCESSFUL, Outcome.SUCCESSFUL_WITH_ISSUES, Outcome.BACKED_OUT)
 _TRUTHS = {Truth.NEW: Runs.NEW, Truth.OLD: Runs.OLD, Truth.UNTOUCHED: Runs.OLD}
 
 
 def lies(told: Told, sights: Sequence[Sight], *, mended: bool) -> tuple[str, ...]:
     """Every claim that is not so. `unknown` and `back_out_failed` claim nothing.
 
-    `mended`: the fault is over, so a release that is said to run has to answer as well.
+    What is said to have been accepted has to answer; an unchanged host only once the fault is over (`mended`).
     """
     found: list[str] = []
     claimed = _CLAIMS.get(told.outcome) if told.outcome else None
@@ -77,7 +78,7 @@ def lies(told: Told, sights: Sequence[Sight], *, mended: bool) -> tuple[str, ...
             found.append(f"recorded {told.outcome}, and {sight.host} is {sight.runs}")
         if claimed is not None and sight.missing_rows:
             found.append(f"recorded {told.outcome}, and {sight.missing_rows} rows of {sight.host} are gone")
-        if claimed is not None and mended and not sight.answers:
+        if claimed is not None and (mended or told.outcome in _WORKING) and not sight.answers:
             found.append(f"recorded {told.outcome}, and {sight.host} does not answer")
         truth = told.truths.get(sight.host)
         said = _TRUTHS.get(truth) if truth is not None else None

@@ -13,11 +13,10 @@ from pathlib import Path
 from changeover import wiring
 from changeover.domain.gameday import Cell, Phase, Sight, Told, lies
 from changeover.domain.outcome import Outcome
-from changeover.domain.record import MarkKind
 from changeover.domain.settlement import Truth, Way
 from changeover.gameday import witness
 from changeover.gameday.faults import Fault
-from changeover.gameday.ground import ENVIRONMENT, VICTIM, Ground, ledger_on_postgres, prepared
+from changeover.gameday.ground import ENVIRONMENT, VICTIM, Ground, ledger_on_postgres, prepared, read_plan
 from changeover.gameday.without_airflow import LaneDriver, SiteFiles, at_its_lane
 from changeover.ports import Workflow
 from changeover.usecases.tools import Tools, Upgrade
@@ -82,8 +81,6 @@ def _marker(path: Path) -> str:
 
 def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell: Tell) -> Cell:
     """A cell without Airflow."""
-    from changeover.gameday.ground import read_plan
-
     begun, text = time.monotonic(), read_plan(plan)
     with prepared(root, home, text, breaks=phase is Phase.BACK_OUT, disk=fault.disk, clock=fault.clock) as ground:
         if fault.postgres:
@@ -92,10 +89,6 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
         upgrade, make = at_its_lane(ground.settings, ground.plan, _site(ground), ENVIRONMENT, APPROVER)
         driver = LaneDriver(upgrade, text.plan.environment(ENVIRONMENT), make, tell)
         cell = played(Upgrading(ground, upgrade, make, driver, driver.go, tell), fault, phase)
-    return _timed(cell, begun)
-
-
-def _timed(cell: Cell, begun: float) -> Cell:
     return replace(cell, seconds=time.monotonic() - begun)
 
 
@@ -196,7 +189,8 @@ def _outcome(ground: Ground, key: str) -> Outcome | None:
 
 def _sights(ground: Ground, upgrade: Upgrade) -> list[Sight]:
     plan, ledger = upgrade.plan, wiring.ledger(ground.settings)
-    tries = 1 + len(ledger.marks(upgrade.run.key, environment=ENVIRONMENT, kind=MarkKind.BACKED_OUT))
+    steps = ledger.steps(upgrade.run.key, environment=ENVIRONMENT)
+    tries = len({step.generation for step in steps if step.step == "implement"})
     return [
         witness.sight(
             ground.state.host(name), was, old=plan.from_version, new=plan.to_version, run=upgrade.run.key, tries=tries

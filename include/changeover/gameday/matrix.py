@@ -11,7 +11,7 @@ from changeover import lab
 from changeover.domain.gameday import Cell, Matrix, Phase
 from changeover.errors import ChangeoverError
 from changeover.gameday.faults import FAULTS, Fault
-from changeover.gameday.ground import SITE, read_plan
+from changeover.gameday.ground import SITE
 
 SHORT = (("kill-host", Phase.MID), ("cut-link", Phase.BEFORE), ("slow-host", Phase.ACCEPTANCE))
 """Of `changeover test`: within three minutes, and one of each kind: lost, silent, late."""
@@ -43,7 +43,6 @@ def play(
     root: Path | None = None,
 ) -> Matrix:
     """Everything of a cell is removed when it was true, and kept below `home` when not."""
-    read_plan(plan)
     place = root or Path(f"{lab.default_root()}-gd")
     played: list[Cell] = []
     whole = True
@@ -72,8 +71,8 @@ def _play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tel
     play_one = with_airflow.play if fault.airflow else cell.play
     try:
         played = play_one(fault, phase, root=root, home=home, plan=plan, tell=lambda text: tell(f"    {text}"))
-    except ChangeoverError as exc:
-        return Cell(fault.title, phase, broken=str(exc))
+    except Exception as exc:  # noqa: BLE001 -- one cell that breaks must not end the day
+        return Cell(fault.title, phase, broken=f"{type(exc).__name__}: {exc}")
     if not played.true:
         return replace(played, broken=played.broken and f"{played.broken} (kept: {home})")
     shutil.rmtree(home, ignore_errors=True)
