@@ -45,6 +45,7 @@ CASE_OF_GATE = {
     "go_no_go": Case.GO_NO_GO,
     "sign_off": Case.SIGN_OFF,
     "support": Case.SUPPORT,
+    "hypercare": Case.HYPERCARE_FAILED,
 }
 """Gate, as plan and ledger call it → the case in which nobody answers there."""
 WHOLE_RUN = (Case.PLAN_APPROVAL, Case.SUPPORT, Case.HYPERCARE_FAILED)
@@ -115,7 +116,8 @@ class Night(LaneNight):
     support: Choice | None = None
     """Support does not take over: `hold` (asked again). Nothing else is possible by silence."""
     hypercare_failed: Choice | None = None
-    """The watch finds that the application is not well: `hold` (it stays as it is). Nothing else is possible."""
+    """The watch finds that the application is not well, and nobody decides what becomes of it: `hold` (it stays as it
+    is, and whoever is asked is asked again). Nothing else is possible by silence."""
     tell_before: Span = timedelta(minutes=15)
     """How long before "decide by" people are told that it comes."""
     environments: Mapping[Name, LaneNight] = Field(default_factory=dict)
