@@ -117,6 +117,19 @@ def test_a_reset_takes_back_everything(bench: Bench) -> None:
     assert _services(bench, "training") == {"roundup": "running", "cost-sync": "running"}
 
 
+@pytest.mark.slow
+def test_two_sites_live_in_one_root(bench: Bench) -> None:
+    """Hosts of the same name keep their own files, and one site goes without the other."""
+    root = bench.state.root
+    other = lab.up("tryton", root=root, port=0, artefacts=lab.default_root() / "artefacts")
+    try:
+        for state in (bench.state, other):
+            assert login(state, "training", 'echo "$HOME"').stdout.split() == [str(state.host("training").home)]
+    finally:
+        lab.down("tryton", root=root, remove=True)
+    assert login(bench.state, "training", "true").returncode == 0
+
+
 def test_a_foreign_root_is_refused() -> None:
     """Somebody else could have made the directory first, to have us write into theirs."""
     if os.geteuid() != 0:

@@ -78,7 +78,7 @@ class Machine:
             found = shutil.which(command)
             assert found, command
             (self.bin / command).symlink_to(found)
-        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium"):
+        for command in ("ssh", "ssh-keygen", "sshd", "redis-server", "chromium", "rpm"):
             self.command(command, "exit 0")
         self.command("python", INTERPRETER)
         self.environ = {

@@ -27,7 +27,7 @@ from changeover.lab.site import KeepsData, Site
 from changeover.settings import PROJECT
 
 SITES = ("roundup", "tryton")
-LONGEST_ROOT = 60  # a socket's path may have 107 characters, and hosts add up to 40
+LONGEST_ROOT = 52  # a socket's path may have 107 characters, and a site's hosts add up to 50
 
 __all__ = [
     "SITES",
@@ -132,7 +132,7 @@ def down(site: str, *, root: Path | None = None, remove: bool = False) -> None:
             _postgres(account, place).stop()
         if remove:
             names = [f"{site}.{ending}" for ending in ("json", "known_hosts", "estate.yaml", "secrets.json")]
-            account.remove(*(host.root for host in state.hosts), *(place / name for name in names))
+            account.remove(place / site, *(place / name for name in names))
 
 
 def keep_data(site: str, *, root: Path | None = None) -> Path:
@@ -249,7 +249,7 @@ def _postgres(account: Account, root: Path) -> Postgres:
 
 
 def _make(site: Site, account: Account, root: Path, port: int, artefacts: Path) -> Lab:
-    made = tuple(LabHost(spec.name, spec.address, port, root / spec.name) for spec in site.hosts())
+    made = tuple(LabHost(spec.name, spec.address, port, root / site.name / spec.name) for spec in site.hosts())
     postgres = _postgres(account, root) if site.needs_postgres else None
     return Lab(site.name, root, account, made, artefacts, find_python(account), postgres)
 
