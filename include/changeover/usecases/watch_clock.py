@@ -48,7 +48,7 @@ def watch_run(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
         if MarkKind.LANE_STARTED not in kinds or kinds & DECIDED or lane.name in outcomes:
             continue
         if clock := clock_of(upgrade, tools, lane):
-            found += [f"{lane.name}: {kind}" for kind in sorted(_mark_due(upgrade, tools, lane, clock, kinds))]
+            found += [f"{lane.name}: {kind}" for kind in _mark_due(upgrade, tools, lane, clock, kinds)]
     return tuple(found)
 
 
@@ -90,7 +90,7 @@ def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: Exec
 
 def _mark_due(upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn, told: set[MarkKind]) -> set[MarkKind]:
     near = upgrade.plan.night.tell_before if upgrade.plan.night else NEAR
-    due = set(moments_due(clock.decide_by, tell_before=near, at=tools.clock())) - told
+    due = [kind for kind in moments_due(clock.decide_by, tell_before=near, at=tools.clock()) if kind not in told]
     for kind in due:
         mark(
             upgrade,
@@ -101,7 +101,7 @@ def _mark_due(upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn
             decide_by=clock.decide_by.isoformat(),
             reason=f"decide by {_told(clock.decide_by, clock)}",
         )
-    return due
+    return tuple(due)
 
 
 def _told(moment: datetime, clock: NoReturn) -> str:
