@@ -88,7 +88,9 @@ def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: Exec
     return why
 
 
-def _mark_due(upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn, told: set[MarkKind]) -> set[MarkKind]:
+def _mark_due(
+    upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn, told: set[MarkKind]
+) -> tuple[MarkKind, ...]:
     near = upgrade.plan.night.tell_before if upgrade.plan.night else NEAR
     due = [kind for kind in moments_due(clock.decide_by, tell_before=near, at=tools.clock()) if kind not in told]
     for kind in due:
