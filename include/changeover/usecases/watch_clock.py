@@ -83,7 +83,7 @@ def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: Exec
         return ""
     clock = clock_of(upgrade, tools, lane)
     case = Case.DECIDE_BY_PASSED if clock and ends_by <= clock.decide_by else Case.WINDOW_END_PASSED
-    why = f"{case}: the change was still running and was ended, so that its back-out ends in the window"
+    why = f"{case}: the change was still running and was ended, so that it can be backed out"
     write_ruling(upgrade, tools, Ruling(Action.BACK_OUT, case, why), case, lane.name)
     return why
 
