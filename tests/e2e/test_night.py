@@ -25,7 +25,7 @@ from tests.support.content import put
 pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
 TEXT = (PROJECT / "include/plans/lindgren/roundup-2.6.yaml").read_text(encoding="utf-8")
 ANY_TIME = "    window:\n      kind: any_time\n      reason: The lab is nobody's production\n"
-HELD, BY_ITSELF = "lindgren.roundup-2.6", "lindgren.alone"
+HELD, BY_ITSELF, HANGS = "lindgren.roundup-2.6", "lindgren.alone", "lindgren.hangs"
 NIGHT = """
 unattended: {window_of: production}
 night:
@@ -180,3 +180,36 @@ def test_a_window_opens_and_the_night_goes_by_its_policy(running: TestAirflow, p
     ]
     signed = [mark for mark in marks(running, run, MarkKind.SIGNED_OFF) if mark.environment == "production"]
     assert [str(mark.data["by"]) for mark in signed] == ["rule: no answer in time, and the plan goes on without"]
+
+
+@pytest.mark.timeout(1100)
+def test_a_change_that_does_not_end_is_ended_at_decide_by_and_backed_out(running: TestAirflow, place: Path) -> None:
+    """Started and approved before the window opens: the lane waits for it; the migration hangs; the clock acts."""
+    state = lab.reset("roundup", root=place)
+    introduce_site.import_estate(running.settings, state.estate_path, reset=True)
+    opens = (datetime.now(UTC) + timedelta(minutes=6)).replace(second=0, microsecond=0)
+    window = f'    window: {{kind: dated, zone: UTC, on: {opens:%Y-%m-%d}, start: "{opens:%H:%M}", duration: 4m}}\n'
+    hangs = "    variables: {roundup_implement_pause: 900}\n"
+    head, _, tail = TEXT.rpartition(ANY_TIME)
+    text = f"{head}{window}{hangs}{tail}".replace("upgrade: roundup-2.6\n", "upgrade: hangs\n")
+    put(running.settings.plans / "lindgren/hangs.yaml", f"{text}\nnight: {{decide_by_passed: back_out}}\n")
+    with running.client() as client:
+        client.wait_for_dag(HANGS, timeout=60)
+        run = client.trigger(HANGS, {"mode": "implement", "environments": ["production"], "reason": "test"})
+        ended = client.wait(run, timeout=1000, on_poll=answering(running, run, "approve_plan"), interval=1.0)
+    assert ended.state == "failed"
+    ledger, key = wiring.ledger(running.settings), run_key(run.dag_id, run.run_id)
+    assert ledger.outcomes(key)["production"].outcome is Outcome.BACKED_OUT, running.logs()
+    (waited,), (agreed,) = marks(running, run, MarkKind.WAITING_FOR_WINDOW), marks(running, run, MarkKind.WINDOW_AGREED)
+    decide_by = datetime.fromisoformat(str(agreed.data["decide_by"]))
+    steps = {step.step: step for step in ledger.steps(key, environment="production")}
+    assert waited.at < opens <= steps["readiness"].started_at < opens + timedelta(seconds=30)
+    ended_at = steps["implement"].ended_at
+    assert ended_at is not None
+    assert decide_by <= ended_at < decide_by + timedelta(seconds=30)
+    assert [mark.kind for mark in marks(running, run) if "decide_by" in mark.kind] == [
+        MarkKind.DECIDE_BY_NEAR,
+        MarkKind.DECIDE_BY_PASSED,
+    ]
+    acted = [(mark.data["case"], mark.data["action"]) for mark in marks(running, run, MarkKind.NIGHT_ACTED)]
+    assert acted[0] == ("decide_by_passed", "back_out")

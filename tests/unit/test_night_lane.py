@@ -2,82 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from changeover.domain.night import Night
 from changeover.domain.outcome import Outcome
-from changeover.domain.plan import Environment, Unattended
+from changeover.domain.plan import Unattended
 from changeover.domain.record import Mark, MarkKind
 from changeover.orchestration import stages
-from changeover.usecases import baseline, closeout, planning, transition
-from changeover.usecases.agreed_windows import mark_windows
-from changeover.usecases.answers import no_answer, record_answer
+from changeover.usecases import planning
+from changeover.usecases.answers import no_answer
 from changeover.usecases.ask import open_request
-from changeover.usecases.steer_run import abort, hold, resume
+from changeover.usecases.steer_run import resume
 from changeover.usecases.tools import Answer, Reply
 from changeover.usecases.watch_clock import watch_run
-from tests.support.windows import at, third_saturday
-from tests.support.world import NEW, OLD, World, plan
+from tests.support.night_lane import ASKED, CLOSES, DECIDE_BY, OPENS, Lane, ask
+from tests.support.windows import at
+from tests.support.world import OLD, World
 from tests.unit.test_night import COMPLETE
-
-GATES = ("window", "readiness", "go_no_go", "restore_point", "implement", "acceptance", "sign_off")
-ENDS = ("commit", "back_out", "stand_down")
-OPENS, CLOSES = at("2026-08-14 13:00"), at("2026-08-14 17:00")
-DECIDE_BY = at("2026-08-14 15:59:59")
-"""The rehearsed back-out takes an hour and a second."""
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path, now=at("2026-08-14 08:00"))
-
-
-class Lane:
-    """One lane as the DAG does it: a gate after the one before it said yes, the rest always."""
-
-    def __init__(self, world: World, night: dict[str, Any] | None = None, name: str = "training", **lane: Any) -> None:
-        environments = [e.model_dump(exclude_unset=True) for e in plan().environments]
-        environments[1] |= {"window": third_saturday(late_start_tolerance="2h").model_dump(), **lane}
-        of = plan(environments=environments, **({"night": night} if night is not None else {}))
-        self.world = world
-        world.took = {"implement.yml": timedelta(minutes=60), "back_out.yml": timedelta(minutes=60)}
-        self.upgrade, self.tools = world.upgrade(of=of), world.tools()
-        assert transition.check_entry(self.upgrade, self.tools).reply is Reply.YES
-        world.approve(self.upgrade)
-        for step in (baseline.build, baseline.implement, baseline.accept_new, baseline.back_out, baseline.accept_old):
-            assert step(self.upgrade, self.tools).reply is Reply.YES
-        mark_windows(self.upgrade, self.tools)
-        self.environment: Environment = of.environment(name)
-        world.now = at("2026-08-14 13:30")
-
-    def stage(self, name: str) -> Answer:
-        return stages.done(name, self.upgrade, self.tools, self.environment)
-
-    def until(self, last: str) -> Answer:
-        answer = None
-        for name in GATES[: GATES.index(last) + 1]:
-            answer = self.stage(name)
-            if answer.reply is not Reply.YES:
-                return answer
-        assert answer is not None
-        return answer
-
-    def end(self) -> Outcome:
-        assert self.stage("verdict").reply is not Reply.WAIT
-        for name in (*ENDS, "settle"):
-            self.stage(name)
-        return self.world.ledger.outcomes(self.upgrade.run.key)[self.environment.name].outcome
-
-    def marks(self, kind: MarkKind) -> tuple[Mark, ...]:
-        return self.world.ledger.marks(self.upgrade.run.key, kind=kind)
-
-    def order(self, verb: Callable[..., Any], **more: Any) -> Any:
-        return verb(self.world.ledger, self.upgrade.run, by="ops", reason="why", at=self.world.now, **more)
 
 
 # ---- the window's opening
@@ -280,15 +229,6 @@ def test_an_environment_that_was_skipped_holds_up_only_those_of_another_kind(wor
 # ---- gates
 
 
-ASKED: dict[str, Any] = {"go_no_go": {"by": ["owner"], "wait": "30m"}, "sign_off": {"by": ["owner"], "wait": "30m"}}
-
-
-def ask(lane: Lane, gate: str) -> float:
-    answer = open_request(lane.upgrade, lane.tools, gate=gate, environment="training")
-    assert answer.reply is Reply.YES
-    return float(answer.data["seconds"])
-
-
 def silent(lane: Lane, gate: str) -> Answer:
     return no_answer(lane.upgrade, lane.tools, gate=gate, environment="training")
 
@@ -368,110 +308,3 @@ def test_an_unattended_plan_without_a_complete_night_is_refused_before_anybody_i
     assert "implement_failed" not in answer.text
     lane.upgrade.__dict__["plan"] = lane.upgrade.plan.model_copy(update={"night": Night.model_validate(COMPLETE)})
     assert planning.write_run_sheet(lane.upgrade, lane.tools).reply is Reply.YES
-
-
-# ---- hold, resume, abort
-
-
-@pytest.mark.parametrize("stage", ["window", "readiness", "go_no_go", "restore_point", "implement"])
-def test_a_held_run_waits_before_its_next_stage_and_keeps_its_place(world: World, stage: str) -> None:
-    lane = Lane(world)
-    if stage != "window":
-        assert lane.until(GATES[GATES.index(stage) - 1]).reply is Reply.YES
-    assert lane.order(hold).refused == ()
-    played = list(world.played)
-    waits = lane.stage(stage)
-    assert waits.reply is Reply.WAIT
-    assert "held by ops: why" in waits.text
-    assert at("2026-08-14 14:59") < datetime.fromisoformat(waits.data["until"]) <= at("2026-08-14 15:00")
-    assert world.played == played
-    assert lane.order(resume).refused == ()
-    assert lane.stage(stage).reply is Reply.YES
-
-
-def test_a_hold_that_went_on_too_long_has_the_window_missed_and_nothing_touched(world: World) -> None:
-    lane = Lane(world)
-    assert lane.until("go_no_go").reply is Reply.YES
-    lane.order(hold)
-    world.now = at("2026-08-14 15:10")
-    assert lane.stage("restore_point").text.startswith("missed")
-    assert lane.end() is Outcome.MISSED
-
-
-def test_a_stage_that_has_begun_goes_on_in_spite_of_a_hold(world: World) -> None:
-    """Its task was lost: the retry attaches to what runs on the hosts."""
-    lane = Lane(world)
-    assert lane.until("implement").reply is Reply.YES
-    lane.order(hold)
-    assert lane.stage("implement").reply is Reply.YES
-    assert lane.stage("acceptance").reply is Reply.WAIT
-
-
-def test_a_hold_after_a_failure_keeps_the_back_out_waiting_no_longer_than_decide_by(world: World) -> None:
-    lane = Lane(world)
-    world.breaks[("training", "implement.yml")] = ("train1",)
-    assert lane.until("restore_point").reply is Reply.YES
-    assert lane.stage("implement").reply is Reply.NO
-    lane.order(hold)
-    assert datetime.fromisoformat(lane.stage("verdict").data["until"]) == DECIDE_BY
-    world.now = DECIDE_BY
-    assert lane.end() is Outcome.BACKED_OUT
-
-
-def test_what_has_not_begun_stands_down_even_when_it_is_held(world: World) -> None:
-    lane = Lane(world)
-    world.unreachable.add("train1")
-    assert lane.until("readiness").reply is Reply.NO
-    lane.order(hold)
-    assert lane.stage("verdict").reply is Reply.YES
-
-
-def test_an_abort_between_steps_ends_the_run_and_touches_nothing(world: World) -> None:
-    lane = Lane(world)
-    assert lane.until("go_no_go").reply is Reply.YES
-    done = lane.order(abort, back_out=False)
-    assert done.refused == ()
-    assert lane.stage("restore_point").text == "aborted by ops: why"
-    assert lane.end() is Outcome.REFUSED
-    production = lane.upgrade.plan.environment("production")
-    assert stages.done("window", lane.upgrade, lane.tools, production).reply is Reply.NOT_APPLICABLE
-    assert closeout.close(lane.upgrade, lane.tools).outcome is Outcome.REFUSED
-    assert set(world.versions.values()) == {OLD}
-
-
-def test_nobody_is_asked_any_more_in_an_aborted_run(world: World) -> None:
-    lane = Lane(world, **ASKED)
-    assert lane.until("readiness").reply is Reply.YES
-    lane.order(abort, back_out=False)
-    answer = open_request(lane.upgrade, lane.tools, gate="go_no_go", environment="training")
-    assert answer.text == "go_no_go: nobody is asked; aborted by ops: why"
-
-
-def test_once_the_change_has_begun_an_abort_is_possible_only_with_its_back_out(world: World) -> None:
-    lane = Lane(world)
-    assert lane.until("acceptance").reply is Reply.YES
-    (reason,) = lane.order(abort, back_out=False).refused
-    assert reason == "the change of training has begun: wait for its end, or `--back-out` takes it back"
-    assert lane.order(abort, back_out=True).refused == ()
-    assert lane.stage("sign_off").reply is Reply.NO
-    assert lane.end() is Outcome.BACKED_OUT
-    assert world.versions["train1"] == OLD
-
-
-def test_an_abort_with_back_out_counts_even_after_the_sign_off(world: World) -> None:
-    lane = Lane(world)
-    assert lane.until("sign_off").reply is Reply.YES
-    lane.order(abort, back_out=True)
-    assert lane.end() is Outcome.BACKED_OUT
-
-
-def test_an_answer_that_comes_in_an_aborted_run_lets_nothing_begin(world: World) -> None:
-    lane = Lane(world, **ASKED)
-    assert lane.until("readiness").reply is Reply.YES
-    ask(lane, "go_no_go")
-    lane.order(abort, back_out=False)
-    record_answer(
-        lane.upgrade, lane.tools, gate="go_no_go", environment="training", option="Approve", responder={"id": "owner"}
-    )
-    assert lane.stage("restore_point").reply is Reply.NO
-    assert world.versions["train1"] != NEW

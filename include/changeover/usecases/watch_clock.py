@@ -48,7 +48,7 @@ def watch_run(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
         if MarkKind.LANE_STARTED not in kinds or kinds & DECIDED or lane.name in outcomes:
             continue
         if clock := clock_of(upgrade, tools, lane):
-            found += [f"{lane.name}: {kind}" for kind in sorted(_mark_due(upgrade, tools, lane, clock, kinds))]
+            found += [f"{lane.name}: {kind}" for kind in _mark_due(upgrade, tools, lane, clock, kinds)]
     return tuple(found)
 
 
@@ -83,14 +83,16 @@ def ended_by_clock(upgrade: Upgrade, tools: Tools, lane: Environment, done: Exec
         return ""
     clock = clock_of(upgrade, tools, lane)
     case = Case.DECIDE_BY_PASSED if clock and ends_by <= clock.decide_by else Case.WINDOW_END_PASSED
-    why = f"{case}: the change was still running and was ended, so that its back-out ends in the window"
+    why = f"{case}: the change was still running and was ended, so that it can be backed out"
     write_ruling(upgrade, tools, Ruling(Action.BACK_OUT, case, why), case, lane.name)
     return why
 
 
-def _mark_due(upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn, told: set[MarkKind]) -> set[MarkKind]:
+def _mark_due(
+    upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn, told: set[MarkKind]
+) -> tuple[MarkKind, ...]:
     near = upgrade.plan.night.tell_before if upgrade.plan.night else NEAR
-    due = set(moments_due(clock.decide_by, tell_before=near, at=tools.clock())) - told
+    due = [kind for kind in moments_due(clock.decide_by, tell_before=near, at=tools.clock()) if kind not in told]
     for kind in due:
         mark(
             upgrade,
@@ -101,7 +103,7 @@ def _mark_due(upgrade: Upgrade, tools: Tools, lane: Environment, clock: NoReturn
             decide_by=clock.decide_by.isoformat(),
             reason=f"decide by {_told(clock.decide_by, clock)}",
         )
-    return due
+    return tuple(due)
 
 
 def _told(moment: datetime, clock: NoReturn) -> str:
