@@ -326,6 +326,25 @@ def test_a_rollout_that_users_are_on_goes_back_host_by_host_to_its_own_restore_p
     """C18: by a run of its own, with two people; the label of each host's batch, not one for all."""
     first, tools = farm.batched(sizes=["50%"])
     through(first, tools)
+    upgrade = people_back_out(farm, first, tools)
+    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
+    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
+    assert back == [("web1",), ("web2", "web3"), ("web4",)]
+    assert {farm.versions[host] for host in WEB} == {OLD}
+
+
+def test_of_a_stopped_rollout_only_hosts_on_the_new_release_are_put_back(farm: Farm) -> None:
+    """The host that was put back by itself serves the old release since: its copy of that night is not used again."""
+    farm.breaks["production", "implement_batch.yml"] = ("web2",)
+    first, tools = farm.batched()
+    through(first, tools)
+    upgrade = people_back_out(farm, first, tools)
+    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
+    assert back == [("web2",), ("web1",)]
+    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
+
+
+def people_back_out(farm: Farm, first: Upgrade, tools: Tools) -> Upgrade:
     farm.now += timedelta(minutes=30)
     asked = {"mode": "back-out", "environments": ["production"], "reason": "orders are wrong"}
     run = requested_run(
@@ -344,10 +363,7 @@ def test_a_rollout_that_users_are_on_goes_back_host_by_host_to_its_own_restore_p
         record_answer(upgrade, tools, gate="plan", environment="", option="Approve", responder={"id": who})
     for stage in ("window", "verdict", "back_out", "settle"):
         getattr(lane, stage)(upgrade, tools, upgrade.lanes[0])
-    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
-    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
-    assert back == [("web1",), ("web2", "web3"), ("web4",)]
-    assert {farm.versions[host] for host in WEB} == {OLD}
+    return upgrade
 
 
 def test_a_host_that_serves_the_old_release_again_is_not_put_back_to_an_older_copy(farm: Farm) -> None:

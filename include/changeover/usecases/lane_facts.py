@@ -107,7 +107,7 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
             *_failed_acceptance(acceptance),
         ),
         doubts=in_doubt(marks),
-        hosts_untouched=_untouched(upgrade, marks, hosts, put_back),
+        hosts_untouched=_untouched(upgrade, tools, lane.name, marks, put_back),
         hosts_backed_out=put_back,
         version_scheme=upgrade.release.version_scheme,
     )
@@ -120,11 +120,15 @@ def _newer(kind: MarkKind, other: MarkKind, marks: Sequence[Mark]) -> bool:
 
 
 def _untouched(
-    upgrade: Upgrade, marks: Sequence[Mark], hosts: Sequence[str], put_back: Sequence[str]
+    upgrade: Upgrade, tools: Tools, environment: str, marks: Sequence[Mark], put_back: Sequence[str]
 ) -> tuple[str, ...]:
-    """Of a run that changes hosts one batch after another: those that are not changed now, whoever's turn it was."""
+    """Where hosts are changed one batch after another: those that are not changed now, whoever's turn it was."""
     if upgrade.mode is Mode.BACK_OUT:
-        return ()
+        earlier = earlier_change(upgrade, tools, environment)
+        if earlier is None:
+            return ()
+        marks = tools.ledger.marks(earlier[0].key, environment=environment)
+    hosts = (host.name for host in hosts_of(upgrade, tools, environment))
     return tuple(host for host in hosts if host not in changed(marks) and host not in put_back)
 
 
