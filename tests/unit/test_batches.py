@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from changeover.domain.batch import standings
+from changeover.domain.batch import Batch, standings
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.outcome import Outcome
@@ -18,7 +18,9 @@ from changeover.ports import Credentials, ExecutionSpec
 from changeover.usecases import lane
 from changeover.usecases.answers import record_answer
 from changeover.usecases.ask import open_request
+from changeover.usecases.batch_work import carry_out
 from changeover.usecases.open_run import requested_run
+from changeover.usecases.put_back import back_out_rollout
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import ENVIRONMENTS, NEW, OLD, World, estate, plan
@@ -324,6 +326,25 @@ def test_a_rollout_that_users_are_on_goes_back_host_by_host_to_its_own_restore_p
     """C18: by a run of its own, with two people; the label of each host's batch, not one for all."""
     first, tools = farm.batched(sizes=["50%"])
     through(first, tools)
+    upgrade = people_back_out(farm, first, tools)
+    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
+    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
+    assert back == [("web1",), ("web2", "web3"), ("web4",)]
+    assert {farm.versions[host] for host in WEB} == {OLD}
+
+
+def test_of_a_stopped_rollout_only_hosts_on_the_new_release_are_put_back(farm: Farm) -> None:
+    """The host that was put back by itself serves the old release since: its copy of that night is not used again."""
+    farm.breaks["production", "implement_batch.yml"] = ("web2",)
+    first, tools = farm.batched()
+    through(first, tools)
+    upgrade = people_back_out(farm, first, tools)
+    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
+    assert back == [("web2",), ("web1",)]
+    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
+
+
+def people_back_out(farm: Farm, first: Upgrade, tools: Tools) -> Upgrade:
     farm.now += timedelta(minutes=30)
     asked = {"mode": "back-out", "environments": ["production"], "reason": "orders are wrong"}
     run = requested_run(
@@ -342,7 +363,22 @@ def test_a_rollout_that_users_are_on_goes_back_host_by_host_to_its_own_restore_p
         record_answer(upgrade, tools, gate="plan", environment="", option="Approve", responder={"id": who})
     for stage in ("window", "verdict", "back_out", "settle"):
         getattr(lane, stage)(upgrade, tools, upgrade.lanes[0])
-    assert farm.outcome(upgrade) is Outcome.BACKED_OUT
-    back = [hosts for _, playbook, hosts in farm.played if playbook == "back_out.yml"]
-    assert back == [("web1",), ("web2", "web3"), ("web4",)]
-    assert {farm.versions[host] for host in WEB} == {OLD}
+    return upgrade
+
+
+def test_a_host_that_serves_the_old_release_again_is_not_put_back_to_an_older_copy(farm: Farm) -> None:
+    """Its second restore point could not be proven, so it was not changed: what users entered since stays."""
+    farm.breaks["production", "implement_batch.yml"] = ("web1",)
+    upgrade, tools = farm.batched(sizes=["100%"], keep_serving=0)
+    environment = upgrade.lanes[0]
+    for stage in ("window", "readiness", "go_no_go", "restore_point", "implement"):
+        getattr(lane, stage)(upgrade, tools, environment)
+    back_out_rollout(upgrade, tools, environment)
+    assert [hosts for _, p, hosts in farm.played if p == "back_out.yml"] == [("web1",)]
+    farm.points["web1"] = {"readable": False}
+    data = {"number": 2, "hosts": ["web1"], "label": "second"}
+    farm.ledger.mark(Mark(upgrade.run.key, MarkKind.BATCH_BEGUN, farm.now, "production", "", data))
+    carry_out(upgrade, tools, environment, Batch(2, ("web1",), "second"))
+    assert farm.where(upgrade)["web1"] == "failed"
+    back_out_rollout(upgrade, tools, environment)
+    assert [hosts for _, p, hosts in farm.played if p == "back_out.yml"] == [("web1",)], "once, and not again"

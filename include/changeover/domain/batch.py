@@ -227,6 +227,17 @@ def labels(marks: Iterable[Mark]) -> dict[str, str]:
     }
 
 
+def changed(marks: Iterable[Mark]) -> frozenset[str]:
+    """Hosts whose change began and that were not put back since: these, and no others, a back-out concerns."""
+    found: set[str] = set()
+    for mark in marks:
+        if mark.kind is MarkKind.IMPLEMENTING:
+            found.add(mark.host)
+        elif mark.kind is MarkKind.HOST_STANDING and mark.data.get("standing") == Standing.BACKED_OUT:
+            found.discard(mark.host)
+    return frozenset(found)
+
+
 def serving(marks: Iterable[Mark]) -> frozenset[str]:
     """Hosts that were opened to users with the new release and not taken back since; written before they open."""
     found: set[str] = set()

@@ -56,7 +56,7 @@ class EnvironmentProofs:
     hosts_backed_out: tuple[str, ...] = ()
     """The hosts a back-out was run on; empty means all of them."""
     hosts_untouched: tuple[str, ...] = ()
-    """Hosts that this run never began to change."""
+    """Hosts that this run did not begin to change, or put back before."""
     doubts: tuple[str, ...] = ()
     """Work on its hosts ended so that nobody knows what is true there, and no person has decided since."""
     version_scheme: str = "pep440"
@@ -129,7 +129,7 @@ def _after_back_out(proofs: EnvironmentProofs) -> Verdict:
         Outcome.BACKED_OUT,
         (
             f"{proofs.from_version} runs on {', '.join(chosen)} and was accepted",
-            *((f"never changed: {', '.join(proofs.hosts_untouched)}",) if proofs.hosts_untouched else ()),
+            *((f"not changed: {', '.join(proofs.hosts_untouched)}",) if proofs.hosts_untouched else ()),
             *proofs.issues,
         ),
     )

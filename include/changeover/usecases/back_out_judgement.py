@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from changeover.domain.batch import changed
+from changeover.domain.estate import Host
 from changeover.domain.loss import BackOutAsked, TableLoss, export_of, opened_at, refusals, table_losses
 from changeover.domain.no_return import Reversible
 from changeover.domain.plan import Environment, Mode
@@ -18,7 +20,7 @@ from changeover.usecases.evidence import business_data_before, keep_text
 from changeover.usecases.lane_facts import backed_out_by, earlier_change, lane_marks
 from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
-from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
+from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import reversible
 
 KEPT = "rows-since-restore-point.json"
@@ -51,7 +53,8 @@ def tell_what_is_at_stake(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
         earlier = earlier_change(upgrade, tools, lane.name)
         if earlier is None or earlier_opening(upgrade, tools, lane.name) is None:
             continue
-        work = HostWork("at_stake", "verify.yml", lane.name, upgrade.plan.to_version, changes=False)
+        hosts = _concerned(upgrade, tools, lane, earlier[0])
+        work = HostWork("at_stake", "verify.yml", lane.name, upgrade.plan.to_version, changes=False, hosts=hosts)
         read = run_on_hosts(upgrade, tools, work)
         now = {host.host: host.report.get("data") for host in read.hosts}
         losses = _losses(upgrade, tools, lane, earlier[0], now)
@@ -80,8 +83,15 @@ def _begun(upgrade: Upgrade, tools: Tools, lane: Environment) -> bool:
 def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) -> Answer:
     """Close traffic, copy everything as it is now, and keep the rows that would be lost; nothing without all three."""
     label = f"{upgrade.run.key}-{lane.name}-before-back-out"
+    hosts = _concerned(upgrade, tools, lane, earlier)
     work = HostWork(
-        "restore_point", "restore_point.yml", lane.name, upgrade.plan.to_version, changes=True, restore_point=label
+        "restore_point",
+        "restore_point.yml",
+        lane.name,
+        upgrade.plan.to_version,
+        changes=True,
+        hosts=hosts,
+        restore_point=label,
     )
     taken = run_on_hosts(upgrade, tools, work)
     faults = record_points(upgrade, tools, lane.name, label, taken) if taken.successful else taken.reasons
@@ -91,7 +101,7 @@ def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) 
     if not faults:
         faults = _keep(upgrade, tools, lane, losses)
     if faults:
-        opened = HostWork("stand_down", "stand_down.yml", lane.name, upgrade.plan.to_version, changes=True)
+        opened = HostWork("stand_down", "stand_down.yml", lane.name, upgrade.plan.to_version, changes=True, hosts=hosts)
         again = run_on_hosts(upgrade, tools, opened)
         shut = () if again.successful else ("what was closed could not be opened again", *again.reasons)
         return no("what would be lost could not be put aside, so nothing was put back", *faults, *shut)
@@ -100,6 +110,12 @@ def _put_aside(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) 
     for text in texts:
         tools.tell(f"put aside: {text}")
     return yes(f"put aside: {'; '.join(texts)}")
+
+
+def _concerned(upgrade: Upgrade, tools: Tools, lane: Environment, earlier: Run) -> tuple[Host, ...]:
+    """The hosts that would be put back: those that the earlier run left changed."""
+    left = changed(tools.ledger.marks(earlier.key, environment=lane.name))
+    return tuple(host for host in hosts_of(upgrade, tools, lane.name) if host.name in left)
 
 
 def _keep(upgrade: Upgrade, tools: Tools, lane: Environment, losses: list[TableLoss]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from changeover.domain.batch import labels
+from changeover.domain.batch import changed, labels
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
 from changeover.domain.legs import plain
@@ -413,8 +413,9 @@ def _points_to_put_back(upgrade: Upgrade, tools: Tools, lane: Environment) -> di
     kept = tools.settings.evidence_directory(run.key) / lane.name / "business-data-before.json"
     if kept.exists() and not evidence_path(upgrade, tools, lane.name, kept.name).exists():
         keep_business_data(upgrade, tools, lane.name, business_data_before(kept))
-    own = labels(tools.ledger.marks(run.key, environment=lane.name))
-    return {host: own[host] for host in hosts if host in own} or dict.fromkeys(hosts, label)
+    marks = tools.ledger.marks(run.key, environment=lane.name)
+    own, now = labels(marks), changed(marks)
+    return {h: own[h] for h in hosts if h in own and h in now} if own else dict.fromkeys(hosts, label)
 
 
 def _hosts_to_back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from changeover.domain.batch import changed
 from changeover.domain.gate import GateResult
 from changeover.domain.lane import LaneFacts, in_doubt
 from changeover.domain.legs import plain
@@ -84,6 +85,7 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
     old = newest_gate(upgrade, tools, lane.name, "back_out_acceptance")
     readiness = newest_gate(upgrade, tools, lane.name, "readiness")
     backing_out = fresh(MarkKind.BACKING_OUT, marks)
+    put_back = tuple(backing_out.data.get("hosts") or ()) if backing_out else ()
     start = newest_gate(upgrade, tools, lane.name, "start")
     issues = [reason for gate in (start, readiness) if gate and not gate.passed for reason in gate.reasons()]
     return EnvironmentProofs(
@@ -109,8 +111,8 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
             *_failed_acceptance(acceptance),
         ),
         doubts=in_doubt(marks),
-        hosts_untouched=_untouched(upgrade, marks, hosts),
-        hosts_backed_out=tuple(backing_out.data.get("hosts") or ()) if backing_out else (),
+        hosts_untouched=_untouched(upgrade, tools, lane.name, marks, put_back),
+        hosts_backed_out=put_back,
         version_scheme=upgrade.release.version_scheme,
     )
 
@@ -121,12 +123,17 @@ def _newer(kind: MarkKind, other: MarkKind, marks: Sequence[Mark]) -> bool:
     return kind in last and last[kind] > last.get(other, -1)
 
 
-def _untouched(upgrade: Upgrade, marks: Sequence[Mark], hosts: Sequence[str]) -> tuple[str, ...]:
-    """Hosts whose turn never came in a run that changes them one batch after another."""
+def _untouched(
+    upgrade: Upgrade, tools: Tools, environment: str, marks: Sequence[Mark], put_back: Sequence[str]
+) -> tuple[str, ...]:
+    """Where hosts are changed one batch after another: those that are not changed now, whoever's turn it was."""
     if upgrade.mode is Mode.BACK_OUT:
-        return ()
-    touched = {mark.host for mark in marks if mark.kind is MarkKind.IMPLEMENTING}
-    return tuple(host for host in hosts if host not in touched)
+        earlier = earlier_change(upgrade, tools, environment)
+        if earlier is None:
+            return ()
+        marks = tools.ledger.marks(earlier[0].key, environment=environment)
+    hosts = (host.name for host in hosts_of(upgrade, tools, environment))
+    return tuple(host for host in hosts if host not in changed(marks) and host not in put_back)
 
 
 def _version(marks: Sequence[Mark], host: str) -> str | None:

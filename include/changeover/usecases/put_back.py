@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from changeover.domain.batch import Standing, begun, labels, serving, standings
+from changeover.domain.batch import Standing, begun, changed, labels, serving, standings
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
@@ -42,11 +42,11 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     everyone = tuple(host.name for host in hosts_of(upgrade, tools, lane.name))
     now, opened, points = standings(everyone, marks), serving(marks), labels(marks)
     number = len(begun(marks))
-    touched = [name for name in everyone if any(m.kind is MarkKind.IMPLEMENTING and m.host == name for m in marks)]
+    touched = [name for name in everyone if name in changed(marks)]
     chosen = {
         name: points[name]
         for name in touched
-        if name not in opened and now[name] not in (Standing.BACKED_OUT, Standing.UNREACHABLE) and name in points
+        if name not in opened and now[name] is not Standing.UNREACHABLE and name in points
     }
     for name in opened if lane.back_out == "per_environment" else ():
         set_standing(upgrade, tools, lane.name, name, Standing.BACK_OUT_PENDING, "it serves: people decide")
@@ -64,7 +64,9 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     work = HostWork("release_0", "release.yml", lane.name, upgrade.plan.from_version, changes=True)
     freed = run_on_hosts(upgrade, tools, work)
     tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")
-    return yes(f"{upgrade.plan.from_version} runs again on {', '.join(touched)}; no other host was changed")
+    return yes(
+        f"{upgrade.plan.from_version} runs again on {', '.join(touched) or 'every host'}; no other host was changed"
+    )
 
 
 def _taken_back(
