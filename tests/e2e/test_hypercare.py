@@ -110,6 +110,14 @@ def waiting(started: TestAirflow, run: DagRun, *, timeout: float = 150) -> Reque
     raise AssertionError(f"nobody is asked\n{started.logs()}")
 
 
+def until_asked(started: TestAirflow, key: str, *, times: int, timeout: float = 90) -> None:
+    """The request before is shown until the next one is put in its place."""
+    ledger, deadline = wiring.ledger(started.settings), time.monotonic() + timeout
+    while len(ledger.marks(key, kind=MarkKind.HYPERCARE_REOPENED)) < times:
+        assert time.monotonic() < deadline, started.logs()
+        time.sleep(0.3)
+
+
 def tell(started: TestAirflow, token: str) -> httpx.Response:
     """A critical incident of production, over the console that Airflow's API server carries."""
     now = datetime.now(UTC).isoformat()
@@ -139,6 +147,7 @@ def test_a_reopened_decision_is_put_to_people_and_followed(started: TestAirflow)
     assert (told.status_code, told.json()["number"]) == (201, "INC0000001")
     petra = started.client("petra.lang")
     petra.answer(asked, "Approve", comment="the network is being repaired")
+    until_asked(started, key, times=2)
     second = waiting(started, run)
     assert "INC0000001 (severity 1, critical): issues are lost" in second.body
     looks = len(ledger.marks(key, kind=MarkKind.HYPERCARE_CHECKED))
