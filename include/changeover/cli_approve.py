@@ -75,7 +75,18 @@ def list_open(login: str) -> int:
     for gate in gates:
         typer.echo(gate.told())
         typer.echo(f"    {gate.request.subject}")
+        for name, text in _facts(gate):
+            typer.echo(f"    {name}: {text}")
     return 0
+
+
+def _facts(gate: OpenGate) -> tuple[tuple[str, str], ...]:
+    """Airflow does not renew the text of a watch's request: what it rests on stands in the ledger."""
+    from changeover.domain.hypercare import GATE, asked_rows
+
+    if gate.gate != GATE:
+        return ()
+    return asked_rows(wiring.ledger(wiring.load_settings()).marks(gate.run, environment=""))
 
 
 def answer(said: Answered, *, login: str) -> int:

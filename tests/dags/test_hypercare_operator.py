@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput, TaskDeferred
 
+from changeover.domain.hypercare import asked_rows
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import MarkKind
 from changeover.orchestration import hypercare, run_context
@@ -18,7 +19,7 @@ from changeover.orchestration.pinned import PinnedPlan
 from changeover.usecases.tools import Upgrade
 from tests.support.world import NEW, World, plan
 
-CONTEXT = {"task_instance": SimpleNamespace(id="ti-1")}
+CONTEXT = {"task_instance": SimpleNamespace(id="ti-1"), "dag_run": SimpleNamespace(run_id="manual__1+00:00")}
 
 
 @pytest.fixture
@@ -83,7 +84,9 @@ def test_a_reopened_decision_is_asked_and_answered(
     assert request["ti_id"] == "ti-1"
     assert request["subject"] == "Keep tracker 2.6.0 of acme, or back it out?"
     assert [user["id"] for user in request["assigned_users"]] == ["owner"]
-    assert "a host unwell" in request["body"]
+    assert "(/changeover/record/acme.tracker-2.6?run=manual__1%2B00%3A00)" in request["body"]
+    rows = dict(asked_rows(world.ledger.marks(upgrade.run.key)))
+    assert rows["why"].startswith("1 look in a row found a host unwell")
     assert "Asked: **Owner (owner)**" in request["body"]
     with pytest.raises(TaskDeferred):
         task.decided(CONTEXT, {"chosen_options": ["Approve"], "responded_by_user": {"id": "owner"}})
@@ -93,6 +96,8 @@ def test_a_reopened_decision_is_asked_and_answered(
     with pytest.raises(AirflowFailException, match=r"owner decided to back out; start it: changeover run .*back-out"):
         task.decided(CONTEXT, {"chosen_options": ["Reject"], "responded_by_user": {"id": "owner"}})
     assert len(requests) == 2
+    assert requests[0]["body"] == requests[1]["body"], "Airflow would keep the first one's text"
+    assert "2 looks" in dict(asked_rows(world.ledger.marks(upgrade.run.key)))["the watch"]
     assert len(world.ledger.marks(upgrade.run.key, kind=MarkKind.HYPERCARE_KEPT)) == 1
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from changeover import wiring
 from changeover.cli_approve import open_gates
 from changeover.domain.estate import Estate
+from changeover.domain.hypercare import asked_rows
 from changeover.domain.record import MarkKind, run_key
 from changeover.orchestration.airflow_client import AirflowError, DagRun, Request
 from changeover.settings import PROJECT
@@ -110,6 +111,14 @@ def waiting(started: TestAirflow, run: DagRun, *, timeout: float = 150) -> Reque
     raise AssertionError(f"nobody is asked\n{started.logs()}")
 
 
+def until_asked(started: TestAirflow, key: str, *, times: int, timeout: float = 90) -> None:
+    """The request before is shown until the next one is put in its place."""
+    ledger, deadline = wiring.ledger(started.settings), time.monotonic() + timeout
+    while len(ledger.marks(key, kind=MarkKind.HYPERCARE_REOPENED)) < times:
+        assert time.monotonic() < deadline, started.logs()
+        time.sleep(0.3)
+
+
 def tell(started: TestAirflow, token: str) -> httpx.Response:
     """A critical incident of production, over the console that Airflow's API server carries."""
     now = datetime.now(UTC).isoformat()
@@ -128,7 +137,8 @@ def test_a_reopened_decision_is_put_to_people_and_followed(started: TestAirflow)
     ledger = wiring.ledger(started.settings)
     asked = waiting(started, run)
     assert asked.asked == ("petra.lang",)
-    assert "production1: it gave no report" in asked.body
+    assert "[record](/changeover/record/lindgren.roundup-2.6?run=" in asked.body
+    assert "production1: it gave no report" in dict(asked_rows(ledger.marks(key)))["why"]
     assert [gate.gate for gate in open_gates(started.client().requests(run))] == ["hypercare"]
     assert not started.task_processes(run), "no worker is held while people are waited for"
     with pytest.raises(AirflowError) as refused:
@@ -139,8 +149,9 @@ def test_a_reopened_decision_is_put_to_people_and_followed(started: TestAirflow)
     assert (told.status_code, told.json()["number"]) == (201, "INC0000001")
     petra = started.client("petra.lang")
     petra.answer(asked, "Approve", comment="the network is being repaired")
+    until_asked(started, key, times=2)
     second = waiting(started, run)
-    assert "INC0000001 (severity 1, critical): issues are lost" in second.body
+    assert "INC0000001 (severity 1, critical): issues are lost" in dict(asked_rows(ledger.marks(key)))["open incidents"]
     looks = len(ledger.marks(key, kind=MarkKind.HYPERCARE_CHECKED))
     assert looks == 2, "after a keep it waited, looked once more, and asked again"
     petra.answer(second, "Reject")

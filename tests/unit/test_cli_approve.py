@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from changeover import cli_run
+from changeover import cli_run, wiring
 from changeover.cli import app
-from changeover.domain.record import run_key
+from changeover.domain.record import Mark, MarkKind, run_key
 from changeover.orchestration.airflow_client import AirflowError, Request
+from tests.support.records import NOW, a_run
 
 DAG, RUN = "acme.app-2", "manual__2026-12-05T20:00:00+00:00"
 KEY = run_key(DAG, RUN)
@@ -69,6 +71,22 @@ def test_without_arguments_it_lists_what_waits(server: PlayedServer) -> None:
     assert f"{KEY}  plan  waits for ann or bob\n    Approve the upgrade?\n" in out
     assert f"{KEY}  go-no-go production  waits for bob\n" in out
     assert changeover("reject", "--as", "ann")[1].count("waits for") == 1
+
+
+def test_a_reopened_decision_is_listed_with_what_it_rests_on_now(
+    server: PlayedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow keeps the first request's text; the ledger has the newest facts."""
+    monkeypatch.setenv("CHANGEOVER_HOME", str(tmp_path))
+    monkeypatch.delenv("CHANGEOVER_LEDGER_URL", raising=False)
+    settings = wiring.load_settings()
+    wiring.make_own_databases(settings)
+    ledger = wiring.ledger(settings)
+    ledger.open_run(a_run(KEY))
+    for why in ("a host is unwell", "INC7 is new"):
+        ledger.mark(Mark(KEY, MarkKind.ASKED, NOW, data={"gate": "hypercare", "facts": [["why", why]]}))
+    server.requests_ = (replace(PLAN, task_id="s10_support.hypercare", subject="Keep it?"),)
+    assert changeover("approve") == (0, f"{KEY}  hypercare  waits for ann or bob\n    Keep it?\n    why: INC7 is new\n")
 
 
 def test_requests_that_are_over_do_not_wait(server: PlayedServer) -> None:

@@ -137,6 +137,12 @@ def watched_of(marks: Iterable[Mark]) -> Watched:
     return Watched(tuple(looks), tuple(kept), extended)
 
 
+def asked_rows(marks: Iterable[Mark]) -> tuple[tuple[str, str], ...]:
+    """What the newest request to keep or back out rests on, name and text; nothing when it was never asked."""
+    asked = [mark for mark in marks if mark.kind is MarkKind.ASKED and mark.data.get("gate") == GATE]
+    return tuple((str(name), str(text)) for name, text in asked[-1].data.get("facts", ())) if asked else ()
+
+
 def not_ended(marks: Sequence[Mark]) -> str:
     """Why the watch is not over; "" when it ended by its criteria and nothing was said since."""
     for mark in reversed(marks):

@@ -159,6 +159,8 @@ class Report:
     """CMDB writes of this run that were not delivered."""
     watch: tuple[str, ...] = ()
     """How the hypercare watch went, in lines."""
+    keep_or_back_out: tuple[tuple[str, str], ...] = ()
+    """What the newest request of the watch rests on, name and text."""
 
     def as_json(self) -> dict[str, Any]:
         """Stable: keys are added, never changed, under one `schema_version`."""
@@ -172,6 +174,7 @@ class Report:
             "timeline": [event.as_json() for event in self.timeline],
             "restore_points": [point.as_json() for point in self.restore_points],
             "hypercare": list(self.watch),
+            "keep_or_back_out": dict(self.keep_or_back_out),
             "data": [dataset.as_json() for dataset in self.datasets],
             "findings": [_finding_json(*found) for found in self.findings],
             "evidence": [kept.as_json() for kept in self.evidence],

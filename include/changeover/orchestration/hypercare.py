@@ -86,17 +86,22 @@ class HypercareOperator(BaseOperator):
         self.defer(trigger=TimeDeltaTrigger(step.wait), method_name="look")
 
     def _ask(self, context: Any, seconds: float | None = None) -> NoReturn:
-        """A request of this very task; the same one is put again while more people have to answer."""
+        """A request of this very task; the same one is put again while more people have to answer.
+
+        Airflow keeps the text of a task's first request for every later one, so that the text only says where the
+        facts of this one stand: in the ledger, and with it in the record and in `changeover approve`.
+        """
         from changeover.usecases.ask import open_request
 
         upgrade, tools = run_context.running(self.pinned, context)
         asked = settle_answer(open_request(upgrade, tools, gate=GATE))
-        subject, body = texts.keep_or_back_out(self.pinned.plan)
+        log.info("they read:\n%s", asked["facts"])
+        subject, body = texts.keep_or_back_out(self.pinned.plan, context["dag_run"].run_id)
         upsert_hitl_detail(
             ti_id=context["task_instance"].id,
             options=["Approve", "Reject"],
             subject=subject,
-            body=f"{body}\n\n{asked['facts']}",
+            body=body,
             defaults=None,
             multiple=False,
             params={"comment": comment().serialize()},

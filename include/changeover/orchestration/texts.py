@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from changeover.domain.night import Action, silence
 from changeover.domain.plan import Approval, Environment, Mode, Plan
 from changeover.domain.runsheet import describe_window
@@ -186,11 +188,14 @@ def support_subject(plan: Plan) -> str:
     return f"Does support take over {plan.application} {plan.to_version} of {plan.client}?"
 
 
-def keep_or_back_out(plan: Plan) -> tuple[str, str]:
-    """Subject and body of the request that the watch puts when the decision is reopened."""
+def keep_or_back_out(plan: Plan, run_id: str) -> tuple[str, str]:
+    """Subject and body of the request that the watch puts when the decision is reopened; the same each time."""
+    record = f"/changeover/record/{quote(plan.dag_id)}?run={quote(run_id)}"
     body = (
         "The watch after the upgrade has reopened the decision. *Approve* keeps the new release, and the watch goes on. *Reject* "
         "decides to back out: this run then ends, and a run in mode `back-out` has to be started, which is approved like any other."
+        f"\n\n**Read first** why, which incidents are open and what going back would lose: in the run's [record]({record}), or "
+        "with `./changeover approve`. This text is not renewed when the decision is reopened once more; those are."
     )
     subject = f"Keep {plan.application} {plan.to_version} of {plan.client}, or back it out?"
     return subject, who_and_when(plan, plan.kept_by, body, gate="hypercare", environment="")

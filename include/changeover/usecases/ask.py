@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from changeover.domain.approval import Tally, approval_of, barred, tally
 from changeover.domain.finding import Finding
+from changeover.domain.hypercare import GATE as HYPERCARE
+from changeover.domain.hypercare import asked_rows
 from changeover.domain.loss import at_stake
 from changeover.domain.night_clock import NightFacts
 from changeover.domain.plan import Approval, Environment, Mode
@@ -23,7 +26,7 @@ from changeover.usecases.lane_clock import clock_of, night_facts
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 
-AFTER_THE_LANES = ("hypercare", "support")
+AFTER_THE_LANES = (HYPERCARE, "support")
 MOMENT = timedelta(seconds=1)
 """A request that is put again when its time is over still waits this long: Airflow needs some time limit."""
 
@@ -45,6 +48,9 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
     if aborted := steering(tools.ledger.marks(upgrade.run.key)).abort:
         return no(f"{gate}: nobody is asked; aborted by {aborted.by}: {aborted.reason}")
     if not now.open:
+        read: dict[str, Any] = (
+            {"facts": [list(row) for row in after_rows(upgrade, tools, read_data=True)]} if gate == HYPERCARE else {}
+        )
         mark(
             upgrade,
             tools,
@@ -54,13 +60,14 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
             asked=list(now.may_answer),
             needed=now.needed,
             plan_digest=upgrade.run.plan_digest,
+            **read,
         )
         now = tally_of(upgrade, tools, gate=gate, environment=environment)
     return yes(
         f"{gate}: asked {', '.join(now.may_answer)}; {now.told()}",
         asked=list(now.may_answer),
         seconds=seconds_left(upgrade, tools, now, gate, environment),
-        facts=after_facts(upgrade, tools, now, approval, deciding=gate == "hypercare")
+        facts=after_facts(upgrade, tools, now, approval, gate=gate)
         if gate in AFTER_THE_LANES
         else facts(upgrade, tools, now, gate, environment),
     )
@@ -97,13 +104,17 @@ def time_left(now: Tally, approval: Approval, at: datetime, too_late: datetime |
     return max(MOMENT, ends - at)
 
 
-def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, *, deciding: bool) -> str:
-    """Nothing of windows any more, but what the watch saw and, for who decides, what going back would cost."""
+def after_facts(upgrade: Upgrade, tools: Tools, now: Tally, approval: Approval, *, gate: str) -> str:
+    """Nothing of windows any more, but what the watch saw and, for who decides, what going back would cost.
+
+    That is read once for each request and kept with it, however often the request has to be put again.
+    """
     plan = upgrade.plan
+    kept = asked_rows(tools.ledger.marks(upgrade.run.key, environment="")) if gate == HYPERCARE else ()
     rows = [
         ("client", plan.client),
         ("release", f"{plan.application} {plan.from_version} to {plan.to_version} ({plan.release})"),
-        *after_rows(upgrade, tools, read_data=deciding),
+        *(kept or after_rows(upgrade, tools, read_data=False)),
         ("answers", now.told()),
         ("answer until", f"{(now.asked_at or tools.clock()) + approval.wait:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),

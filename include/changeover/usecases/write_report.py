@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from changeover.domain.finding import Finding
-from changeover.domain.hypercare import watch_told
+from changeover.domain.hypercare import asked_rows, watch_told
 from changeover.domain.plan import Plan
 from changeover.domain.record import Evidence, Mark, MarkKind, Run, StepStatus
 from changeover.domain.report import Answered, Dataset, Event, HostVersion, KeptFile, Report, ReportedChange
@@ -41,6 +41,7 @@ def gather_report(
         timeline=tuple(sorted(events(view), key=lambda event: event.at)),
         restore_points=proven_points(marks, Retention(plan.restore_points_kept if plan else None, ended_at(marks))),
         watch=watch_told(marks),
+        keep_or_back_out=asked_rows(marks),
         datasets=tuple(d for environment in view.environments for d in _datasets(environment, ledger, run)),
         findings=_newest_findings(view),
         evidence=tuple(KeptFile(evidence, _state(evidence)) for evidence in ledger.evidence(run.key)),
