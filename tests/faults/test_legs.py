@@ -192,8 +192,8 @@ def test_every_lane_goes_through_both_legs(running: TestAirflow, place: Path) ->
     assert sheet.count("| training |") == 1
 
 
-def test_a_second_leg_that_is_not_accepted_goes_back_over_both(running: TestAirflow, place: Path) -> None:
-    """The stop accepts the client's integration, the wanted release refuses it: production is 2.0.0 again, proven."""
+def test_a_stop_that_is_not_accepted_goes_back_to_where_the_lane_came_from(running: TestAirflow, place: Path) -> None:
+    """The stop refuses the client's integration: no second leg, the first leg's restore point, 2.0.0 again, proven."""
     _reset(running, place, fault="integration")
     ended, run = go(running)
     assert ended.state == "failed"
@@ -202,10 +202,17 @@ def test_a_second_leg_that_is_not_accepted_goes_back_over_both(running: TestAirf
         "production": Outcome.BACKED_OUT,
         "": Outcome.BACKED_OUT,
     }
-    gates = {
-        gate.gate: gate.passed for _, gate in wiring.ledger(running.settings).gates(run.key, environment="production")
+    ledger = wiring.ledger(running.settings)
+    gates = {gate.gate: gate for _, gate in ledger.gates(run.key, environment="production")}
+    assert {name: gate.passed for name, gate in gates.items()} == {
+        "readiness": True,
+        "acceptance_leg1": False,
+        "back_out_acceptance": True,
     }
-    assert (gates["acceptance_leg1"], gates["acceptance"], gates["back_out_acceptance"]) == (True, False, True)
+    assert all("Required Header Missing" in reason for reason in gates["acceptance_leg1"].reasons())
+    assert not any(step.step.endswith("_leg2") for step in ledger.steps(run.key, environment="production"))
+    (begun,) = ledger.marks(run.key, environment="production", kind=MarkKind.BACKING_OUT)
+    assert begun.data["label"] == f"{run.key}-production"
     assert wiring.cmdb(running.settings).versions("lindgren", "roundup", "production") == {"prod1": OLD, "prod2": OLD}
 
 

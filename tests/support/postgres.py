@@ -35,6 +35,8 @@ class Postgres:
 
     directory: Path
     pid: int
+    programs: Path
+    """Where its own programs are, psql among them."""
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.directory}"
@@ -94,7 +96,7 @@ def postgres() -> Iterator[Postgres]:
             )
         try:
             _wait(directory, server)
-            yield Postgres(directory, server.pid)
+            yield Postgres(directory, server.pid, programs)
         finally:
             server.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
