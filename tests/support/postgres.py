@@ -96,7 +96,7 @@ def postgres() -> Iterator[Postgres]:
             )
         try:
             _wait(directory, server)
-            yield Postgres(directory, server.pid, programs)
+            yield Postgres(directory, server.pid, bin_directory)
         finally:
             server.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -13,10 +13,10 @@ from changeover.usecases.window_gate import planned_nights, reversible
 
 def mark_windows(upgrade: Upgrade, tools: Tools) -> None:
     """Once for each lane that has a window; an environment that may be worked on at any time has none."""
-    measured = durations(upgrade, tools)
-    steps = measured.steps(reversible(upgrade, tools))
-    work = sum((step.work.typical for step in steps), timedelta(0))
     for lane, night in planned_nights(upgrade, tools).items():
+        measured = durations(upgrade, tools, upgrade.plan.environment(lane))
+        steps = measured.steps(reversible(upgrade, tools))
+        work = sum((step.work.typical for step in steps), timedelta(0))
         clock = no_return(steps, measured.way_back, night=night)
         mark(
             upgrade,

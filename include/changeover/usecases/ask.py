@@ -48,9 +48,6 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
     if aborted := steering(tools.ledger.marks(upgrade.run.key)).abort:
         return no(f"{gate}: nobody is asked; aborted by {aborted.by}: {aborted.reason}")
     if not now.open:
-        read: dict[str, Any] = (
-            {"facts": [list(row) for row in after_rows(upgrade, tools, read_data=True)]} if gate == HYPERCARE else {}
-        )
         mark(
             upgrade,
             tools,
@@ -60,7 +57,7 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
             asked=list(now.may_answer),
             needed=now.needed,
             plan_digest=upgrade.run.plan_digest,
-            **read,
+            **_read_for(upgrade, tools, gate),
         )
         now = tally_of(upgrade, tools, gate=gate, environment=environment)
     return yes(
@@ -71,6 +68,13 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
         if gate in AFTER_THE_LANES
         else facts(upgrade, tools, now, gate, environment),
     )
+
+
+def _read_for(upgrade: Upgrade, tools: Tools, gate: str) -> dict[str, Any]:
+    """What a request of the watch rests on, kept with it: read from hosts, and Airflow does not renew its text."""
+    if gate != HYPERCARE:
+        return {}
+    return {"facts": [list(row) for row in after_rows(upgrade, tools, read_data=True)]}
 
 
 def agreed_approval(upgrade: Upgrade, tools: Tools, gate: str, environment: str) -> Approval:

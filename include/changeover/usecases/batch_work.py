@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from changeover.domain.batch import Batch, Standing, standing_after
 from changeover.domain.estate import Host
@@ -16,6 +17,7 @@ from changeover.usecases.lane_facts import lane_marks, newest_gate
 from changeover.usecases.restore_points import no_way_back, record_points
 from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
+from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock
 
 Found = dict[str, tuple[Standing, str]]
 """Host → where it stands now, and why."""
@@ -91,7 +93,10 @@ def _changed(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch, ho
     for host in hosts:
         key = f"implementing-{lane.name}-{host.name}-b{batch.number}"
         mark(upgrade, tools, MarkKind.IMPLEMENTING, lane.name, host=host.name, key=key)
-    done = run_on_hosts(upgrade, tools, _work(upgrade, lane, batch, "implement", "implement_batch.yml", hosts))
+    work = _work(upgrade, lane, batch, "implement", "implement_batch.yml", hosts)
+    clocked = replace(work, limit=change_limit(upgrade, tools, lane), watch=clock_watch(upgrade, tools, lane))
+    done = run_on_hosts(upgrade, tools, clocked)
+    ended_by_clock(upgrade, tools, lane, done)
     went_well = () if done.status is StepStatus.UNKNOWN else _ok(done)
     accepted, why = _opened_before(upgrade, tools, lane, batch), "; ".join(done.reasons)
     if not accepted and went_well:

@@ -27,9 +27,11 @@ from changeover.domain.settlement import Way
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
 from changeover.usecases.batch_work import accept_rollout, carry_out, set_standing
+from changeover.usecases.change_gate import change_refusal
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
-from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
+from changeover.usecases.steer import before_next_part
+from changeover.usecases.tools import Answer, Reply, Tools, Upgrade, hosts_of, mark, no, yes
 from changeover.usecases.window_gate import window_for_batch
 
 _LOOK = timedelta(seconds=1)
@@ -96,7 +98,9 @@ def _next(
     if not planned:
         return _stopped(now, ("every other batch is through, and a failed host is not tried again by itself",))
     _soak(tools, batches, marks)
-    if closed := window_for_batch(upgrade, tools, lane):
+    if waits := before_next_part(upgrade, tools, lane):
+        return waits if waits.reply is Reply.WAIT else _stopped(now, (waits.text,))
+    if closed := window_for_batch(upgrade, tools, lane) or change_refusal(upgrade, tools):
         return _stopped(now, (closed,))
     if stay := _may_not_leave(upgrade, tools, lane, batches, planned[0], now):
         return _stopped(now, stay)

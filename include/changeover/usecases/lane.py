@@ -8,7 +8,7 @@ from datetime import timedelta
 from changeover.domain.batch import changed, labels
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, decide, hosts_to_back_out
-from changeover.domain.legs import plain
+from changeover.domain.legs import Hop, plain
 from changeover.domain.night import Action, Case
 from changeover.domain.outcome import Verdict, environment_verdict
 from changeover.domain.plan import Environment, Mode
@@ -39,7 +39,15 @@ from changeover.usecases.put_back import back_out_rollout, put_back
 from changeover.usecases.restore_points import no_way_back, record_points
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.start_gate import change_still_allows, give_place_back, may_begin
-from changeover.usecases.steer import ask_policy, clock_ended_hold, failure, held_verdict, hold_by_policy, skipped
+from changeover.usecases.steer import (
+    ask_policy,
+    before_next_part,
+    clock_ended_hold,
+    failure,
+    held_verdict,
+    hold_by_policy,
+    skipped,
+)
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -157,7 +165,11 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         clock_watch(upgrade, tools, lane),
         lambda done: ended_by_clock(upgrade, tools, lane, done),
     )
-    done = go_through(Walk(upgrade, tools, lane, label, lambda hop: window_for_leg(upgrade, tools, lane, hop), clock))
+
+    def may_begin(hop: Hop) -> Answer:
+        return before_next_part(upgrade, tools, lane) or window_for_leg(upgrade, tools, lane, hop)
+
+    done = go_through(Walk(upgrade, tools, lane, label, may_begin, clock))
     if done.reply is Reply.YES:
         tries = len(_back_outs(upgrade, tools, lane))
         mark(upgrade, tools, MarkKind.IMPLEMENTED, lane.name, key=f"implemented-{lane.name}-{tries}")

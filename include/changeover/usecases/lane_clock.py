@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from changeover.domain.legs import plain
 from changeover.domain.night_clock import Choices, NightFacts, choices_of, cut_off
 from changeover.domain.no_return import NoReturn, Reversible, no_return
 from changeover.domain.plan import Environment, Mode
@@ -70,7 +71,7 @@ def undoable(upgrade: Upgrade, tools: Tools) -> bool:
 
 def _restore_point_taken(upgrade: Upgrade, tools: Tools, lane: Environment) -> bool:
     steps = tools.ledger.steps(upgrade.run.key, environment=lane.name)
-    return any(step.step == "restore_point" and step.status is StepStatus.SUCCESSFUL for step in steps)
+    return any(plain(step.step) == "restore_point" and step.status is StepStatus.SUCCESSFUL for step in steps)
 
 
 def _present(upgrade: Upgrade, tools: Tools, lane: Environment) -> Sequence[Mark]:

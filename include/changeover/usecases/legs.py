@@ -77,7 +77,7 @@ def go_through(walk: Walk) -> Answer:
         for part in (_enter, _implement, _gate):
             answer = part(walk, hop)
             if answer.reply is not Reply.YES:
-                return answer if len(legs) == 1 else no(f"{hop.told}: {answer.text}")
+                return answer if len(legs) == 1 or answer.reply is Reply.WAIT else no(f"{hop.told}: {answer.text}")
     count = len(hosts_of(walk.upgrade, walk.tools, walk.name))
     by = f" by {len(legs)} legs" if len(legs) > 1 else ""
     return yes(f"{walk.upgrade.plan.to_version} installed on {count} hosts{by}")

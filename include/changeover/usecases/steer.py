@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from changeover.domain.legs import plain
 from changeover.domain.night import Action, Case
 from changeover.domain.night_clock import NightFacts, Ruling, hold_until, past, rule
 from changeover.domain.plan import Environment, Mode
@@ -31,6 +32,14 @@ def before_stage(upgrade: Upgrade, tools: Tools, stage: str, lane: Environment |
     if now.hold and (waits := _wait_out(upgrade, tools, lane, now.hold)):
         return waits
     return _moment(upgrade, tools, lane) if lane is not None and stage == "acceptance" else None
+
+
+def before_next_part(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer | None:
+    """Between two batches or legs: the change has begun, and a hold or an abort keeps the next part from beginning."""
+    now = steering_of(upgrade, tools, lane.name)
+    if now.abort:
+        return no(f"aborted by {now.abort.by}: {now.abort.reason}")
+    return _wait_out(upgrade, tools, lane, now.hold) if now.hold else None
 
 
 def steering_of(upgrade: Upgrade, tools: Tools, environment: str = "") -> Steering:
@@ -96,7 +105,7 @@ def failure(upgrade: Upgrade, tools: Tools, lane: Environment) -> Case | None:
         return None
     if MarkKind.IMPLEMENTED in kinds:
         return Case.ACCEPTANCE_FAILED
-    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if s.step == "implement"]
+    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=lane.name) if plain(s.step) == "implement"]
     lost = bool(steps) and steps[-1].status is StepStatus.UNKNOWN
     return Case.EXECUTION_UNKNOWN if lost else Case.IMPLEMENT_FAILED
 
@@ -131,7 +140,7 @@ def _at_work(upgrade: Upgrade, tools: Tools, stage: str, lane: Environment | Non
         return True
     name = "implement" if stage == "implement_again" else stage
     steps = tools.ledger.steps(upgrade.run.key, environment=environment)
-    return any(step.step == name and step.directory and step.status is StepStatus.RUNNING for step in steps)
+    return any(plain(step.step) == name and step.directory and step.status is StepStatus.RUNNING for step in steps)
 
 
 def _wait_out(upgrade: Upgrade, tools: Tools, lane: Environment | None, hold: Hold) -> Answer | None:

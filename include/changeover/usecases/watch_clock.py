@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from changeover.domain.execution import Ending, ExecutionResult
 from changeover.domain.generation import changing_generation
+from changeover.domain.legs import plain
 from changeover.domain.night import Action, Case
 from changeover.domain.night_clock import Ruling, moments_due
 from changeover.domain.no_return import NoReturn
@@ -68,7 +69,7 @@ def too_late_to_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
     back_outs = tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)
     generation = changing_generation(back_outs=len(back_outs))
     steps = tools.ledger.steps(upgrade.run.key, environment=lane.name)
-    if any(step.step == "implement" and step.generation == generation for step in steps):
+    if any(plain(step.step) == "implement" and step.generation == generation for step in steps):
         return ""
     ends_by = change_ends_by(upgrade, tools, lane)
     if ends_by is None or tools.clock() < ends_by:
