@@ -18,6 +18,7 @@ GATES = {
     "go_no_go": "the start on {}",
     "sign_off": "the result on {}",
     "support": "the hand-over into support",
+    "hypercare": "whether the new release is kept",
 }
 ENDS = {
     Outcome.SUCCESSFUL: "is upgraded and accepted",

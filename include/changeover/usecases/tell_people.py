@@ -42,7 +42,11 @@ from changeover.usecases.window_gate import planned_nights, reversible
 
 log = logging.getLogger(__name__)
 
-TASKS = {"plan": "s06_planning.approve_plan", "support": "s10_support.support_accepts"}
+TASKS = {
+    "plan": "s06_planning.approve_plan",
+    "support": "s10_support.support_accepts",
+    "hypercare": "s10_support.hypercare",
+}
 """Gates of the whole upgrade → the task that asks."""
 LOOKED_AT = 200
 FORGOTTEN = timedelta(days=30)
