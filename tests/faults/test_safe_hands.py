@@ -25,7 +25,7 @@ from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import PROJECT
 from tests.support.airflow import TestAirflow, airflow, settings_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
 DAG = "lindgren.roundup-2.6"
 LONGEST = 600.0
 PAUSE = "    kind: training\n    variables:\n      roundup_implement_pause: 12\n"
