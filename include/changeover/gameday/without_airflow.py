@@ -18,6 +18,7 @@ from changeover.settings import Settings
 from changeover.usecases.answers import record_answer
 from changeover.usecases.ask import open_request
 from changeover.usecases.open_run import requested_run
+from changeover.usecases.planning import bind_approval, write_run_sheet
 from changeover.usecases.prepare import prepare
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry, open_change
@@ -51,7 +52,7 @@ PAUSE = 2.0
 def at_its_lane(
     settings: Settings, text: PlanText, site: SiteFiles, environment: str, approver: str
 ) -> tuple[Upgrade, Callable[[], Tools]]:
-    """A new run up to the lane of this environment: entry, the plan's approval, the preparations."""
+    """A new run up to the lane of this environment: entry, run sheet, the plan's approval, the preparations."""
     vault = EnvironmentVault({}, (site.secrets,))
 
     def make() -> Tools:
@@ -73,8 +74,10 @@ def at_its_lane(
     steps: tuple[Callable[[], Answer], ...] = (
         lambda: check_entry(upgrade, tools),
         lambda: open_change(upgrade, tools),
+        lambda: write_run_sheet(upgrade, tools),
         lambda: open_request(upgrade, tools, **plan),
         lambda: record_answer(upgrade, tools, **plan, option="Approve", responder={"id": approver}),
+        lambda: bind_approval(upgrade, tools),
         lambda: prepare(upgrade, tools),
     )
     for step in steps:
