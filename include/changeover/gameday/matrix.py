@@ -14,7 +14,7 @@ from changeover.gameday.faults import FAULTS, Fault
 from changeover.gameday.ground import SITE
 
 SHORT = (("kill-host", Phase.BEFORE), ("kill-host", Phase.MID), ("slow-host", Phase.MID))
-"""Of `changeover test`, within three minutes: nothing was changed, half of it was, and all of it goes well after all."""
+"""Of `changeover test`, within three minutes: nothing changed, half of it changed, all of it in the end."""
 
 
 def chosen(faults: Iterable[str], phases: Iterable[Phase], *, short: bool) -> tuple[tuple[Fault, Phase], ...]:
