@@ -106,6 +106,9 @@ class RealWorld(World):
     def state(self, run: Run) -> str | None:
         return "failed"
 
+    def paused(self, run: Run) -> bool:
+        return False
+
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         self.asked.append((environment, stage))
         return (stage,)

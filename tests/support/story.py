@@ -107,6 +107,8 @@ class Story:
         hosts = HOSTS[environment]
         self.mark(MarkKind.LANE_STARTED, environment)
         self.gate("readiness", environment, "reachable", "privilege", "disk-free", "service-healthy", "lock-free")
+        for host in hosts:
+            self.mark(MarkKind.TAKEN, environment, host, names=[])
         self.step(environment, "restore_point", 9.4)
         self.data(environment, "business-data-before.json", ROWS)
         self.mark(MarkKind.RESTORE_POINT_PROVEN, environment, label=f"{self.run.key}-{environment}")
@@ -129,6 +131,8 @@ class Story:
         self.mark(MarkKind.DECIDED, environment, decision="back_out", why="the change began and is not accepted")
         self.mark(MarkKind.BACKING_OUT, environment, label=f"{self.run.key}-{environment}")
         self.step(environment, "back_out", 11.8)
+        for host in hosts:
+            self.mark(MarkKind.GIVEN_BACK, environment, host, by="back_out")
         self.gate(
             "back_out_acceptance", environment, "version-running", "login", "order-feed-reads-orders", "rows-equal"
         )
@@ -144,6 +148,8 @@ class Story:
         self.mark(MarkKind.SIGNED_OFF, environment, by="anna.berg", plan_digest=self.run.plan_digest)
         self.mark(MarkKind.DECIDED, environment, decision="commit", why="implemented, accepted and signed off")
         self.step(environment, "commit", 2.2)
+        for host in HOSTS[environment]:
+            self.mark(MarkKind.GIVEN_BACK, environment, host, by="commit")
         self.mark(MarkKind.COMMITTED, environment)
         self.versions(environment, "8.0.12")
         verdict = Verdict(Outcome.SUCCESSFUL, (f"8.0.12 runs on {', '.join(HOSTS[environment])} and was accepted",))

@@ -15,7 +15,7 @@ from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.hypercare import Course
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
-from changeover.domain.record import MarkKind, StepRecord
+from changeover.domain.record import MarkKind
 from changeover.domain.review import review_of
 from changeover.usecases import baseline, lane
 from changeover.usecases.closeout import check_exit, close, exit_conditions
@@ -153,16 +153,17 @@ def test_traffic_that_was_closed_and_not_opened_again_keeps_it_open(world: World
     """A second restore point after the commit closes traffic again: the first giving back does not count for it."""
     upgrade, tools = watched(world)
     support_accepts(upgrade, tools, by="support")
-    assert [taken.open for taken in traffic(view_run(world.ledger, upgrade.run).environments)] == [False, False]
-    again = StepRecord(upgrade.run.key, "production", "restore_point", 2, world.now + timedelta(minutes=1))
-    world.ledger.begin_step(again)
-    assert unmet(upgrade, tools) == {"given-back": "production: traffic closed and locks held on prod1, prod2"}
+    assert [taken.open for taken in traffic(view_run(world.ledger, upgrade.run).environments)] == [False] * 3
+    world.now += timedelta(minutes=1)
+    for host in ("prod1", "prod2"):
+        mark(upgrade, tools, MarkKind.TAKEN, "production", host=host, names=[])
+    assert unmet(upgrade, tools) == {"given-back": "production: traffic closed and locks held on prod1, prod2 (tracker)"}
     assert not_given_back(view_run(world.ledger, upgrade.run).environments)
 
 
 def test_what_was_not_given_back_is_a_deviation_of_the_review(tmp_path: Path) -> None:
     story = upgraded(tmp_path)
-    story.step("production", "restore_point", 9.0, generation=2)
+    story.mark(MarkKind.TAKEN, "production", "prod-app1", names=["order-feed"])
     told = review_of(wiring.report(story.ledger, story.cmdb, story.run.key))
     assert [(d.environment, d.what) for d in told.deviations][-1] == ("production", "something was not given back")
     assert [taken.environment for taken in told.taken if taken.open] == ["production"]

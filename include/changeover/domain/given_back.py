@@ -12,15 +12,10 @@ from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.retention import ProvenPoint
 from changeover.domain.run_view import EnvironmentView, utc
+from changeover.domain.taken import outstanding
 
-CLOSES = "restore_point"
-"""The step with which a lane closes traffic; its hosts are locked with it."""
-_BACK = {
-    MarkKind.COMMITTED: "given back: committed",
-    MarkKind.STOOD_DOWN: "given back: stood down",
-    MarkKind.BACKED_OUT: "given back: backed out",
-    MarkKind.SETTLED: "given back: closed by a person",
-}
+_HOW = {"commit": "committed", "stand_down": "stood down", "back_out": "backed out", "reopen": "reopened"}
+"""Playbook that gave it back → in words."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +59,20 @@ def traffic(environments: Sequence[EnvironmentView]) -> tuple[Taken, ...]:
 
 
 def _traffic(view: EnvironmentView) -> Iterator[Taken]:
-    began = [step.started_at for step in view.steps if step.step == CLOSES]
-    if not began:
+    taken = [mark for mark in view.marks if mark.kind is MarkKind.TAKEN]
+    if not taken:
         return
-    back = [mark for mark in view.marks if mark.kind in _BACK and mark.at >= max(began)]
-    what = f"traffic closed and locks held on {', '.join(view.hosts) or 'its hosts'}"
-    if back:
-        yield Taken(view.name, what, max(began), f"{_BACK[back[-1].kind]}, {utc(back[-1].at)}")
-    else:
-        yield Taken(view.name, what, max(began), "not given back", open=True)
+    since, hosts = taken[-1].at, dict.fromkeys(mark.host for mark in taken)
+    names = dict.fromkeys(str(name) for mark in taken for name in mark.data.get("names") or ())
+    named = f" ({', '.join(names)})" if names else ""
+    what = f"traffic closed and locks held on {', '.join(hosts)}{named}"
+    ends = [m for m in view.marks if m.kind in (MarkKind.GIVEN_BACK, MarkKind.SETTLED) and m.at >= since]
+    settled = any(mark.kind is MarkKind.SETTLED for mark in ends)
+    if outstanding(view.marks) and not settled:
+        yield Taken(view.name, what, since, "not given back", open=True)
+    elif ends:
+        by = "closed by a person" if settled else _HOW.get(str(ends[-1].data.get("by")), str(ends[-1].data.get("by")))
+        yield Taken(view.name, what, since, f"given back: {by}, {utc(ends[-1].at)}")
 
 
 def _waivers(findings: Iterable[Finding]) -> Iterator[Taken]:
