@@ -6,9 +6,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from changeover import lab, wiring
@@ -163,9 +165,10 @@ def test_a_migration_killed_half_way_on_production_is_backed_out(running: TestAi
 
     def kill_the_migration(_now: DagRun) -> None:
         for process in hosts.processes_of([state.state.host("prod2")]):
-            if not killed and "before_migration.py" in " ".join(process.cmdline()):
-                process.kill()
-                killed.append(process.pid)
+            with suppress(psutil.NoSuchProcess):
+                if not killed and "before_migration.py" in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process.pid)
 
     ended, run = go(running, variables={"production": "roundup_implement_pause: 15"}, look=kill_the_migration)
     assert killed, "the migration was never seen at work"

@@ -48,7 +48,7 @@ class TestAirflow:
 
     def task_processes(self, run: DagRun) -> list[psutil.Process]:
         """The processes that supervise or execute tasks of this run right now, found by their title."""
-        return breaking.task_processes(self.server, run.run_id)
+        return breaking.task_processes(self.server, run)
 
     def logs(self, lines: int = 40) -> str:
         """The end of every component's log, for a failing test's message."""

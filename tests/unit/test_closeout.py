@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.hypercare import Course
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
-from changeover.domain.record import MarkKind
+from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.review import review_of
 from changeover.usecases import baseline, lane
-from changeover.usecases.closeout import check_exit, close, exit_conditions
+from changeover.usecases.closeout import check_exit, close, exit_conditions, outcome_of
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.run_view import view_run
 from changeover.usecases.support import hypercare_look, support_accepts, watch_on
@@ -157,8 +158,22 @@ def test_traffic_that_was_closed_and_not_opened_again_keeps_it_open(world: World
     world.now += timedelta(minutes=1)
     for host in ("prod1", "prod2"):
         mark(upgrade, tools, MarkKind.TAKEN, "production", host=host, names=[])
-    assert unmet(upgrade, tools) == {"given-back": "production: traffic closed and locks held on prod1, prod2 (tracker)"}
+    assert unmet(upgrade, tools) == {
+        "given-back": "production: traffic closed and locks held on prod1, prod2 (tracker)"
+    }
     assert not_given_back(view_run(world.ledger, upgrade.run).environments)
+
+
+def test_a_test_of_the_rehearsal_that_was_made_again_counts_as_it_ended_last(world: World) -> None:
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    for number, status in enumerate((StepStatus.FAILED, StepStatus.SUCCESSFUL, StepStatus.FAILED), start=7):
+        world.now += timedelta(minutes=1)
+        begun = StepRecord(upgrade.run.key, "baseline", "acceptance", number, world.now)
+        world.ledger.begin_step(begun)
+        world.ledger.end_step(replace(begun, ended_at=world.now, status=status))
+        good = outcome_of(upgrade, tools).outcome is Outcome.SUCCESSFUL
+        assert good is (status is StepStatus.SUCCESSFUL)
 
 
 def test_what_was_not_given_back_is_a_deviation_of_the_review(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def _restart_database(ground: Ground) -> None:
 
 def _kill_task(ground: Ground) -> None:
     """The task's process and the one that supervises it: a worker that is gone."""
-    server = ground.running_airflow()
-    for process in task_processes(server, ground.airflow_run):
+    server, run = ground.running_airflow(), ground.airflow_run
+    for process in task_processes(server, run) if run else ():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 

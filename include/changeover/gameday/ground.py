@@ -20,6 +20,7 @@ from changeover.lab.postgres import Postgres, find_binaries
 from changeover.settings import Settings
 
 if TYPE_CHECKING:
+    from changeover.orchestration.airflow_client import DagRun
     from changeover.orchestration.serve import AirflowServer
 
 SITE, CLIENT = "roundup", "lindgren"
@@ -39,7 +40,7 @@ class Ground:
     before: dict[str, witness.Before]
     postgres: Postgres | None = None
     airflow: AirflowServer | None = None
-    airflow_run: str = ""
+    airflow_run: DagRun | None = None
 
     @property
     def account(self) -> Account:

@@ -39,7 +39,7 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
         ground.settings = replace(ground.settings, plans=home / "plans")
         with _airflow(ground) as server, server.client() as client:
             run = _started(ground, client, server)
-            ground.airflow_run = run.run_id
+            ground.airflow_run = run
             key = run_key(run.dag_id, run.run_id)
             tell(f"{run.run_id}: waiting for its lane")
             _until_opened(ground, key)

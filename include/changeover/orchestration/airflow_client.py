@@ -52,6 +52,8 @@ class Task:
     started_at: datetime | None
     ended_at: datetime | None
     title: str = ""
+    id: str = ""
+    """Of this very try; processes carry it in their title."""
 
 
 @dataclass(frozen=True)
@@ -362,6 +364,7 @@ def _task(item: Mapping[str, Any]) -> Task:
         _time(item["start_date"]),
         _time(item["end_date"]),
         item.get("task_display_name") or "",
+        str(item.get("id") or ""),
     )
 
 

@@ -8,7 +8,7 @@ import signal
 
 import psutil
 
-from changeover.orchestration.airflow_client import AirflowError
+from changeover.orchestration.airflow_client import AirflowError, DagRun
 from changeover.orchestration.serve import AirflowServer
 
 QUICK = {
@@ -32,12 +32,16 @@ def kill(server: AirflowServer, component: str) -> int:
     return pid
 
 
-def task_processes(server: AirflowServer, run_id: str) -> list[psutil.Process]:
-    """The processes that supervise or execute tasks of this run right now, found by their title."""
+def task_processes(server: AirflowServer, run: DagRun) -> list[psutil.Process]:
+    """The processes that supervise or execute tasks of this run right now, found by the task in their title."""
     scheduler = server.pid("scheduler")
+    if scheduler is None:
+        return []
+    with server.client() as client:
+        tasks = {task.id for task in client.tasks(run).values() if task.id}
     found = []
-    for process in psutil.Process(scheduler).children(recursive=True) if scheduler else []:
+    for process in psutil.Process(scheduler).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # ended since, or a zombie
-            if run_id in " ".join(process.cmdline()):
+            if any(task in " ".join(process.cmdline()) for task in tasks):
                 found.append(process)
     return found

@@ -201,9 +201,11 @@ def _before_lanes(upgrade: Upgrade, tools: Tools, refused: tuple[str, ...]) -> V
 
 
 def _baseline_failure(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
+    """The newest of each step counts: a test whose tool broke was made again, and that one is the answer."""
     name = upgrade.plan.baseline.name
-    steps = [s for s in tools.ledger.steps(upgrade.run.key, environment=name) if s.status in ("failed", "unknown")]
-    return tuple(f"{name}: {step.step}: {'; '.join(step.reasons) or step.status}" for step in steps)
+    newest = {step.step: step for step in tools.ledger.steps(upgrade.run.key, environment=name)}
+    bad = [step for step in newest.values() if step.status in ("failed", "unknown")]
+    return tuple(f"{name}: {step.step}: {'; '.join(step.reasons) or step.status}" for step in bad)
 
 
 def _unmet(upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]) -> tuple[str, ...]:
