@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from changeover import lab, wiring
+from changeover import lab
 from changeover.adapters.ansible_inventory import write_inventory, write_known_hosts, write_variables
 from changeover.adapters.execution_directory import Order
 from changeover.adapters.secret_socket import ADDRESS_VARIABLE, serve_secrets
 from changeover.domain.record import run_key
-from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import Settings
-from tests.support.airflow import airflow, settings_at
+from tests.support.airflow import settings_at
+from tests.support.site_airflow import introduced
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.e2e, pytest.mark.lab, pytest.mark.timeout(3600)]
 SITE, PLAN, DAG = "tryton", "nordwind/tryton-8.0.yaml", "nordwind.tryton-8.0"
@@ -61,12 +61,7 @@ def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Ord
     (plans / PLAN).write_text(text, encoding="utf-8")
     state = lab.up(SITE, root=place, port=0)
     settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
-    people = introduce_site.logins(
-        [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
-    )
-    with airflow(settings, people=people) as running, running.client() as client:
-        introduce_site.import_estate(settings, state.estate_path, reset=True)
-        introduce_site.store_connections(client, state.secrets_path)
+    with introduced(settings, state) as running, running.client() as client:
         client.wait_for_dag(DAG)
         began = time.monotonic()
         run = client.trigger(DAG, {"mode": "implement", "reason": "benchmark"})

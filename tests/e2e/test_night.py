@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,8 +17,9 @@ from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import PROJECT
 from changeover.usecases.steer_run import hold, resume
-from tests.support.airflow import TestAirflow, airflow, settings_at
+from tests.support.airflow import TestAirflow, settings_at
 from tests.support.content import put
+from tests.support.site_airflow import introduced, own_lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow]
 TEXT = (PROJECT / "include/plans/lindgren/roundup-2.6.yaml").read_text(encoding="utf-8")
@@ -49,10 +48,8 @@ GATES = """\
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    root = Path(f"/var/tmp/co-night-{os.getpid()}")
-    yield root
-    lab.down("roundup", root=root, remove=True)
-    shutil.rmtree(root, ignore_errors=True)
+    with own_lab("roundup") as root:
+        yield root
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +59,7 @@ def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     put(plans / "lindgren/roundup-2.6.yaml", TEXT)
     state = lab.up("roundup", root=place, port=0)
     settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
-    people = introduce_site.logins(
-        [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
-    )
-    with airflow(settings, people=people) as started:
-        introduce_site.import_estate(settings, state.estate_path, reset=True)
-        with started.client() as client:
-            introduce_site.store_connections(client, state.secrets_path)
+    with introduced(settings, state) as started:
         yield started
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ from changeover.lab.environment import find_python
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import PROJECT
-from tests.support.airflow import TestAirflow, airflow, settings_at
+from tests.support.airflow import TestAirflow, settings_at
+from tests.support.site_airflow import introduced, own_lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1500)]
 DAG, PLAN = "lindgren.roundup-2.6", "lindgren/roundup-2.6.yaml"
@@ -42,10 +42,8 @@ A_REMEDY = r"""
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    root = Path(f"/var/tmp/cl-{os.getpid()}")
-    yield root
-    lab.down("roundup", root=root, remove=True)
-    shutil.rmtree(root, ignore_errors=True)
+    with own_lab("roundup") as root:
+        yield root
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +65,7 @@ def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     settings = settings_at(
         home / "home", plans=home / "plans", releases=home / "releases", artefacts=state.artefacts_path
     )
-    people = introduce_site.logins(
-        [reading.document for reading in wiring.shelf(settings).plans([settings.plans]) if reading.document]
-    )
-    with airflow(settings, people=people) as started:
-        introduce_site.import_estate(settings, state.estate_path, reset=True)
-        with started.client() as client:
-            introduce_site.store_connections(client, state.secrets_path)
+    with introduced(settings, state) as started:
         yield started
 
 

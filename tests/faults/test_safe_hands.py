@@ -23,7 +23,8 @@ from changeover.lab import LabState
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.settings import PROJECT
-from tests.support.airflow import TestAirflow, airflow, settings_at
+from tests.support.airflow import TestAirflow, settings_at
+from tests.support.site_airflow import introduced, own_lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
 DAG = "lindgren.roundup-2.6"
@@ -115,7 +116,6 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = Path(f"/var/tmp/cs-{os.getpid()}")
     home = tmp_path_factory.mktemp("safe")
     plans = home / "plans"
     shutil.copytree(settings_at(home).plans / "lindgren", plans / "lindgren")
@@ -124,20 +124,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     file.write_text(
         text.replace("    kind: training\n", PAUSE).replace("    kind: production\n", BATCHES), encoding="utf-8"
     )
-    try:
+    with own_lab("roundup") as root:
         state = lab.up("roundup", root=root, port=0)
         settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
-        people = introduce_site.logins(
-            [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
-        )
-        with airflow(settings, people=people) as started:
-            introduce_site.import_estate(settings, state.estate_path, reset=True)
-            with started.client() as client:
-                introduce_site.store_connections(client, state.secrets_path)
+        with introduced(settings, state) as started:
             yield Place(started, state, root)
-    finally:
-        lab.down("roundup", root=root, remove=True)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def test_a_runner_killed_in_the_migration_is_asked_about_and_backed_out_on_a_persons_word(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,8 @@ from changeover.lab import hosts
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.orchestration.plan_store import PlanStore
-from tests.support.airflow import TestAirflow, airflow, settings_at
+from tests.support.airflow import TestAirflow, settings_at
+from tests.support.site_airflow import introduced, own_lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.lab]
 PLAN, DAG = "lindgren/roundup-2.6.yaml", "lindgren.roundup-2.6"
@@ -30,10 +30,8 @@ LONGEST = 600.0
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    root = Path(f"/var/tmp/co-{os.getpid()}")
-    yield root
-    lab.down("roundup", root=root, remove=True)
-    shutil.rmtree(root, ignore_errors=True)
+    with own_lab("roundup") as root:
+        yield root
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +41,7 @@ def running(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     shutil.copytree(settings_at(home).plans / "lindgren", plans / "lindgren")
     state = lab.up("roundup", root=place, port=0, artefacts=lab.default_root() / "artefacts")
     settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
-    people = introduce_site.logins(
-        [reading.document for reading in wiring.shelf(settings).plans([plans]) if reading.document]
-    )
-    with airflow(settings, people=people) as started:
-        introduce_site.import_estate(settings, state.estate_path, reset=True)
-        with started.client() as client:
-            introduce_site.store_connections(client, state.secrets_path)
+    with introduced(settings, state) as started:
         yield started
 
 
