@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from changeover import wiring
+from changeover.cli_found import found_run
 
 if TYPE_CHECKING:
     from changeover.ports import ChangeRecord
@@ -19,19 +20,13 @@ def change(wanted: str | None, order: ChangeOrder | None, *, as_json: bool) -> i
     """0 shown or carried out; 1 there is no such run or change; 2 a faulty order, of which nothing was done."""
     from changeover.usecases.deliver_outbox import deliver
     from changeover.usecases.order_change import carry_out, order_faults
-    from changeover.usecases.show_status import NoSuchRun, find_run
 
     settings = wiring.load_settings()
-    if not wiring.is_made(settings.ledger_url) or not wiring.is_made(settings.cmdb_url):
-        typer.echo("there is no run yet, so there is no change", err=True)
+    run = found_run(wanted, settings)
+    if isinstance(run, str):
+        typer.echo(run, err=True)
         return 1
-    ledger = wiring.ledger(settings)
-    try:
-        run = find_run(ledger, wanted)
-    except NoSuchRun as exc:
-        typer.echo(str(exc), err=True)
-        return 1
-    cmdb = wiring.cmdb(settings)
+    ledger, cmdb = wiring.ledger(settings), wiring.cmdb(settings)
     deliver(ledger, cmdb, wiring.now())  # what the run still has to write comes before what a person orders
     record = cmdb.change(run.key)
     if record is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
+from changeover.cli_found import found_run
 
 if TYPE_CHECKING:
     from changeover.domain.kpi import Figure, KpiTable
@@ -165,20 +166,14 @@ def _refused(faults: tuple[object, ...]) -> int:
 
 def survey_link(wanted: str | None, *, url: str) -> int:
     from changeover.domain.survey import OPEN_FOR
-    from changeover.usecases.show_status import NoSuchRun, find_run
     from changeover.usecases.survey import survey_of
 
     settings = wiring.load_settings()
-    if not wiring.is_made(settings.ledger_url):
-        typer.echo(NO_RUN_YET, err=True)
+    run = found_run(wanted, settings)
+    if isinstance(run, str):
+        typer.echo(run, err=True)
         return 1
-    ledger = wiring.ledger(settings)
-    try:
-        run = find_run(ledger, wanted)
-    except NoSuchRun as exc:
-        typer.echo(str(exc), err=True)
-        return 1
-    survey = survey_of(ledger, run.key)
+    survey = survey_of(wiring.ledger(settings), run.key)
     if survey is None or survey.answered:
         why = "was answered" if survey else "is not open: the client is asked when an upgrade that began is closed"
         typer.echo(f"the survey of {run.key} {why}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
+from changeover.cli_found import found_run
 from changeover.errors import ChangeoverError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def settle(wanted: str, do: str | None, *, by: str, reason: str, environments: t
     from changeover.usecases.settle_run import Order, carry_out, faults_of, look
 
     settings = wiring.load_settings()
-    run = _run(wanted, settings)
+    run = found_run(wanted, settings)
     if isinstance(run, str):
         typer.echo(run, err=True)
         return 2
@@ -49,17 +50,6 @@ def settle(wanted: str, do: str | None, *, by: str, reason: str, environments: t
     if done is not None:
         return 1 if done.refused else 0
     return 0 if found.nothing else 1
-
-
-def _run(wanted: str, settings: Settings) -> Run | str:
-    from changeover.usecases.show_status import NoSuchRun, find_run
-
-    if not wiring.is_made(settings.ledger_url):
-        return "there is no ledger yet, so there is no run to settle"
-    try:
-        return find_run(wiring.ledger(settings), wanted)
-    except NoSuchRun as exc:
-        return str(exc)
 
 
 def _case(run: Run, settings: Settings, workflow: Workflow | None) -> Case:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
+from changeover.cli_found import NO_RUN_YET
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from changeover.domain.run_view import EnvironmentView, RunView
     from changeover.ports import Cmdb, Ledger
     from changeover.settings import Settings
-
-NO_RUN_YET = "there is no run yet; `changeover demo` makes one, or `changeover run PLAN` under a running Airflow"
 
 
 def show(wanted: str | None, *, as_json: bool) -> int:

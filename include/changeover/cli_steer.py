@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from changeover import wiring
-
-if TYPE_CHECKING:
-    from changeover.domain.record import Run
-    from changeover.settings import Settings
+from changeover.cli_found import found_run
 
 
 def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = False) -> int:
@@ -18,7 +13,7 @@ def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = Fals
     from changeover.usecases import steer_run
 
     settings = wiring.load_settings()
-    run = _run(wanted, settings)
+    run = found_run(wanted, settings)
     if isinstance(run, str):
         typer.echo(run, err=True)
         return 2
@@ -42,14 +37,3 @@ def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = Fals
 
 
 _DONE = {"hold": "held", "resume": "resumed", "abort": "aborted"}
-
-
-def _run(wanted: str, settings: Settings) -> Run | str:
-    from changeover.usecases.show_status import NoSuchRun, find_run
-
-    if not wiring.is_made(settings.ledger_url):
-        return "there is no ledger yet, so there is no run"
-    try:
-        return find_run(wiring.ledger(settings), wanted)
-    except NoSuchRun as exc:
-        return str(exc)
