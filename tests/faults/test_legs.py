@@ -197,6 +197,7 @@ def test_a_stop_that_is_not_accepted_goes_back_to_where_the_lane_came_from(runni
     ledger = wiring.ledger(running.settings)
     gates = {gate.gate: gate for _, gate in ledger.gates(run.key, environment="production")}
     assert {name: gate.passed for name, gate in gates.items()} == {
+        "start": True,
         "readiness": True,
         "acceptance_leg1": False,
         "back_out_acceptance": True,

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+PRECONDITION_FAILED = 412
 FIELDS = "title,cost_centre,effort_hours,exported_at"
 
 
@@ -44,8 +45,16 @@ class Tracker:
         return self.call("GET", f"/data/issue?@fields={FIELDS}&@page_size=1000")["collection"]
 
     def stamp(self, issue):
-        etag = self.call("GET", f"/data/issue/{issue}")["@etag"]
-        self.call("PATCH", f"/data/issue/{issue}", {"exported_at": now()}, {**self.changing, "If-Match": etag})
+        """Another round, or a person, may change the issue meanwhile: it is read again then."""
+        for last in (False, False, True):
+            etag = self.call("GET", f"/data/issue/{issue}")["@etag"]
+            try:
+                self.call("PATCH", f"/data/issue/{issue}", {"exported_at": now()}, {**self.changing, "If-Match": etag})
+            except urllib.error.HTTPError as exc:
+                if exc.code != PRECONDITION_FAILED or last:
+                    raise
+            else:
+                return
 
 
 def one_round(tracker):
