@@ -159,7 +159,11 @@ def test_four_faults_are_found_before_any_change_and_their_remediation_cures_the
     cured = nordwind.analyse()
     assert cured.reasons == ()
     assert cured.changes is not None
-    assert {finding.identity[::2] for finding in cured.changes.gone} >= set(found)
+    # The fix was held against an analysis of its own, which had seen the others gone.
+    assert {finding.identity[::2] for finding in cured.changes.gone} >= {
+        ("impact-endpoint-moved", "prod-app1/order-feed"),
+        ("impact-endpoint-moved", "prod-app2/order-feed"),
+    }
     upgrade_succeeds(nordwind)
 
 
