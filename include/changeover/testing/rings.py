@@ -81,7 +81,7 @@ def _lab() -> tuple[Step, ...]:
     return (
         Tests("playbooks on hosts", ("tests/playbooks",), timedelta(minutes=15)),
         Tests("whole upgrades", ("tests/e2e",), timedelta(minutes=20)),
-        Tests("faults", ("tests/faults",), timedelta(minutes=15)),
+        Tests("faults", ("tests/faults",), timedelta(minutes=30)),
         Check("game day, its short cut", (str(PROJECT / "changeover"), "gameday", "--short"), timedelta(minutes=10)),
     )
 
