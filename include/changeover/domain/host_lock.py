@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from changeover.domain.wall_clock import told_instant
 
 LEASE = timedelta(hours=12)
 """No night is longer: a lock that is older is told as overdue. It still frees nobody by itself."""
@@ -109,7 +111,7 @@ def read_lock(content: Mapping[str, Any] | None) -> Lock | None:
         str(content.get("step", "")),
         str(content.get("environment", "")),
         str(content.get("token", "")),
-        _moment(content.get("taken_at")),
+        told_instant(content.get("taken_at")),
     )
 
 
@@ -121,7 +123,7 @@ def read_marker(content: Mapping[str, Any] | None) -> Marker | None:
         str(content.get("step", "")),
         str(content.get("token", "")),
         str(content.get("phase", "")),
-        _moment(content.get("at")),
+        told_instant(content.get("at")),
     )
 
 
@@ -194,11 +196,3 @@ def advice(hold: HostHold, standing: RunStanding | None, verdict: Takeover) -> s
     if standing and standing.known:
         return f"`changeover settle {run}`: it says what is true and what is possible"
     return "find out whose lock it is; who knows that its run is dead removes lock.json on the host"
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

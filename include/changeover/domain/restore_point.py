@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.wall_clock import told_instant
 
 SKEW = timedelta(minutes=5)
 """Clocks of hosts may differ from ours by so much; more is refused before, by readiness."""
@@ -60,7 +61,7 @@ def point_of(host: str, report: Mapping[str, Any]) -> Point:
         str(about.get("label") or ""),
         str(about.get("digest") or ""),
         str(about.get("path") or ""),
-        _moment(about.get("taken_at")),
+        told_instant(about.get("taken_at")),
         about.get("readable") is True,
         current if isinstance(current, bool) else None,
         {str(k): str(v) for k, v in identity.items()} if isinstance(identity, Mapping) else {},
@@ -159,11 +160,3 @@ def removable(point: KeptPoint) -> str:
 
 def _of(marks: Iterable[Mark], host: str) -> Iterable[Mark]:
     return (mark for mark in marks if mark.kind is MarkKind.RESTORE_POINT_TAKEN and mark.host == host)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -117,3 +117,12 @@ def local_text(instant: datetime, zone_name: str) -> str:
 __all__ = [
     "EVE", "UNDECIDED", "YEARS", "Choices", "Doubled", "Moment", "Note", "Skipped", "local_text", "moment", "span_text",
 ]  # fmt: skip
+
+
+def told_instant(text: object) -> datetime | None:
+    """An ISO instant as a host wrote it; without a zone it is UTC, and None is what cannot be read as one."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

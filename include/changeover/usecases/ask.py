@@ -152,8 +152,8 @@ def gate_facts(upgrade: Upgrade, tools: Tools, gate: str, environment: str, *, s
 def facts(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: str) -> str:
     """Client, release, and per environment hosts, window and decide-by, in local time and UTC; then the findings."""
     plan = upgrade.plan
-    lanes = (plan.environment(environment),) if environment else upgrade.lanes
-    lanes = () if upgrade.mode is Mode.FIX else lanes
+    asked_of = (plan.environment(environment),) if environment else upgrade.lanes
+    lanes = () if upgrade.mode is Mode.FIX else asked_of
     until = tools.clock() + timedelta(seconds=seconds_left(upgrade, tools, now, gate, environment))
     rows = [
         ("client", plan.client),

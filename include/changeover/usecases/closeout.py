@@ -58,7 +58,8 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
     incidents = [incident.number for incident in ours(upgrade, tools) if incident.severity <= CRITICAL]
     unequal = []
-    for lane in (lane for lane in upgrade.lanes if lane.name in tools.ledger.outcomes(key)):
+    reached = tools.ledger.outcomes(key)
+    for lane in (lane for lane in upgrade.lanes if lane.name in reached):
         recorded = tools.cmdb.versions(plan.client, plan.application, lane.name)
         for host, found in proofs(upgrade, tools, lane).versions.items():
             if not _equal(recorded.get(host), found, upgrade.release.version_scheme):
