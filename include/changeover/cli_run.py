@@ -120,20 +120,11 @@ def local_server(settings: Settings) -> AirflowServer:
 
 
 def _wait_for_text(client: AirflowClient, settings: Settings, dag_id: str, digest: str) -> None:
-    """An edited plan reaches Airflow within seconds; a run started before that would be one of the old text."""
+    """An edited plan reaches Airflow within seconds."""
     from changeover.orchestration.plan_store import PlanStore
+    from changeover.orchestration.take_plan import wait_until_taken
 
-    store = PlanStore(settings.plan_store)
-    deadline = time.monotonic() + PATIENCE
-    while (stored := store.current().plans.get(dag_id)) is None or stored.digest != digest:
-        if time.monotonic() > deadline:
-            raise ChangeoverError(
-                f"Airflow did not take this text of {dag_id} within {PATIENCE:.0f} s",
-                where=str(settings.plans),
-                then="a plan has to lie in that directory; see the import errors in Airflow",
-            )
-        time.sleep(0.3)
-    client.wait_for_dag(dag_id, timeout=PATIENCE)
+    wait_until_taken(client, PlanStore(settings.plan_store), dag_id, digest, timeout=PATIENCE)
 
 
 def _follow(client: AirflowClient, settings: Settings, run: DagRun, key: str, *, digest: str) -> int:

@@ -204,17 +204,13 @@ class Demonstration:
 
     def _introduce(self, airflow: AirflowClient, state: lab.LabState, plan: Plan, digest: str) -> None:
         from changeover.orchestration.plan_store import PlanStore
+        from changeover.orchestration.take_plan import wait_until_taken
 
         with contextlib.suppress(ChangeoverError):  # what the run before left undelivered must not follow the reset
             wiring.deliver_waiting()
         introduce_site.import_estate(self.settings, state.estate_path, reset=True)
         introduce_site.store_connections(airflow, state.secrets_path)
-        store, deadline = PlanStore(self.settings.plan_store), time.monotonic() + 60
-        while (stored := store.current().plans.get(plan.dag_id)) is None or stored.digest != digest:
-            if time.monotonic() > deadline:
-                raise AirflowError("Airflow did not take the plan", then="read the import errors in Airflow")
-            time.sleep(0.2)
-        airflow.wait_for_dag(plan.dag_id)
+        wait_until_taken(airflow, PlanStore(self.settings.plan_store), plan.dag_id, digest, timeout=60)
         self.view.step("the estate is in the CMDB, its keys are in Airflow's connections, the plan is a DAG")
 
     def _follow(self, server: serve.AirflowServer, airflow: AirflowClient, run: DagRun, plan: Plan) -> RunView:

@@ -13,6 +13,8 @@ import pytest
 from changeover import wiring
 from changeover.adapters.plan_files import plan_digest
 from changeover.domain.record import run_key
+from changeover.orchestration.plan_store import PlanStore
+from changeover.orchestration.take_plan import wait_until_taken
 from changeover.orchestration.workflow import ApiWorkflow
 from changeover.settings import PROJECT
 from tests.support.airflow import TestAirflow, airflow, settings_at
@@ -59,6 +61,21 @@ def test_a_run_is_recorded_on_the_text_it_began_with(started: TestAirflow) -> No
     assert recorded is not None
     assert recorded.plan_digest == plan_digest(old)
     assert str(wiring.ledger(settings).outcomes(recorded.key)[""].outcome) == "refused"
+
+
+def test_a_run_that_waited_for_its_text_is_one_of_that_text(started: TestAirflow) -> None:
+    """The store has an edited text before Airflow's DAG has it; five edits, each started at once."""
+    client, settings = started.client(), started.settings
+    path: Path = settings.plans / "nordwind" / "tryton-8.0.yaml"
+    store, text = PlanStore(settings.plan_store), path.read_bytes()
+    for number in range(5):
+        edited = text.replace(b"title: ", f"title: Edited {number} times, ".encode())
+        path.write_bytes(edited)
+        wait_until_taken(client, store, DAGS[0], plan_digest(edited), timeout=60)
+        run = client.trigger(DAGS[0], {"mode": "implement", "reason": "a test"})
+        assert run.bundle_version is not None
+        assert store.manifest(run.bundle_version).plans[DAGS[0]].digest == plan_digest(edited)
+        client.wait(run, timeout=180)
 
 
 def test_a_sweep_sees_what_became_of_other_runs(started: TestAirflow) -> None:

@@ -20,6 +20,7 @@ from changeover.lab import hosts
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import DagRun
 from changeover.orchestration.plan_store import PlanStore
+from changeover.orchestration.take_plan import wait_until_taken
 from tests.support.airflow import TestAirflow, settings_at
 from tests.support.site_airflow import introduced, own_lab
 
@@ -58,7 +59,6 @@ def go(
     """Upgrade by the plan with these variables (environment -> variable), answer every request, wait for the end."""
     plan(running, variables)
     with running.client() as client:
-        client.wait_for_dag(DAG)
         run = client.trigger(DAG, {"mode": "implement", "reason": "test"})
 
         def answer(now: DagRun) -> None:
@@ -81,11 +81,8 @@ def plan(running: TestAirflow, variables: dict[str, str]) -> None:
         assert text.count(marker) == 1
         text = text.replace(marker, f"{marker}    variables: {{{variable}}}\n")
     (running.settings.plans / PLAN).write_text(text, encoding="utf-8")
-    store, wanted = PlanStore(running.settings.plan_store), plan_digest(text.encode())
-    deadline = time.monotonic() + 60
-    while (stored := store.current().plans.get(DAG)) is None or stored.digest != wanted:
-        assert time.monotonic() < deadline, running.logs()
-        time.sleep(0.2)
+    with running.client() as client:
+        wait_until_taken(client, PlanStore(running.settings.plan_store), DAG, plan_digest(text.encode()), timeout=60)
 
 
 def outcomes(running: TestAirflow, run: Run) -> dict[str, Any]:

@@ -35,8 +35,13 @@ class PlayedAirflow:
     open_requests: tuple[Request, ...] = ()
     state: str = "success"
 
-    def wait_for_dag(self, dag_id: str, *, timeout: float) -> int:
-        return 1
+    version: str = ""
+
+    def bundle_version(self, dag_id: str) -> str | None:
+        return self.version
+
+    def import_errors(self) -> dict[str, str]:
+        return {}
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, note: str | None) -> DagRun:
         assert dag_id == RUN.dag_id
@@ -74,12 +79,19 @@ def digest(settings: Settings) -> str:
     return PlanStore(settings.plan_store).current().plans[RUN.dag_id].digest
 
 
+def in_airflow(settings: Settings, airflow: PlayedAirflow) -> PlayedAirflow:
+    """Airflow's DAG stands at what the store has."""
+    airflow.version = PlanStore(settings.plan_store).current().version()
+    return airflow
+
+
 def the_run(settings: Settings, **other: Any) -> Run:
     known = {"dag_id": RUN.dag_id, "dag_run_id": RUN.run_id, "plan_digest": digest(settings), "plan_text": PLAN}
     return a_run(KEY, **{**known, **other})
 
 
 def follow(settings: Settings, airflow: PlayedAirflow, asked: Asked | None = None) -> int:
+    in_airflow(settings, airflow)
     return start_in(airflow, settings, RUN.dag_id, asked or Asked("implement"), digest=digest(settings), wait=True)  # type: ignore[arg-type]
 
 
@@ -95,7 +107,7 @@ def ending(settings: Settings, outcome: Outcome, **other: Any) -> PlayedAirflow:
 
 
 def test_what_was_asked_reaches_airflow(settings: Settings) -> None:
-    airflow = PlayedAirflow()
+    airflow = in_airflow(settings, PlayedAirflow())
     asked = Asked("analyse", ("training",), "a reason", "CR-1")
     assert start_in(airflow, settings, RUN.dag_id, asked, digest=digest(settings), wait=False) == 0  # type: ignore[arg-type]
     assert airflow.conf == {

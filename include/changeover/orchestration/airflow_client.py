@@ -110,6 +110,13 @@ class AirflowClient:
         found = versions["dag_versions"] if versions else []
         return int(found[0]["version_number"]) if found else None
 
+    def bundle_version(self, dag_id: str) -> str | None:
+        """The version of the plans that a run started now is pinned to; None while Airflow offers no such DAG."""
+        dag = self._read(f"/dags/{_part(dag_id)}", absent_ok=True)
+        if dag is None or dag["is_stale"] or dag["bundle_version"] is None:
+            return None
+        return str(dag["bundle_version"])
+
     def wait_for_dag(self, dag_id: str, *, timeout: float = 60.0, newer_than: int = 0) -> int:
         """Wait until the DAG is offered in a version above `newer_than`; its number."""
         deadline = time.monotonic() + timeout
