@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from changeover.domain.batch import base_step
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.lane import Decision, in_doubt
 from changeover.domain.outcome import Outcome
@@ -103,6 +104,47 @@ def test_a_back_out_that_was_lost_is_back_out_failed(tmp_path: Path) -> None:
     world = Doubtful(tmp_path, doubtful={"back_out"}, unwell={"training"})
     upgrade, _ = lost(world)
     assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.BACK_OUT_FAILED
+
+
+def order_back_out(world: Doubtful, upgrade: Upgrade, tools: Tools) -> Outcome:
+    """By `settle`, and what Airflow does then."""
+    case = Case(upgrade, tools, world, PlayedWorkflow())
+    came = carry_out(case, look(case), Order(Way.BACK_OUT, "owner", "the hosts answer again"))
+    assert came.refused == ()
+    environment = upgrade.lanes[0]
+    for stage in ("verdict", "commit", "back_out", "stand_down", "settle"):
+        getattr(lane, stage)(upgrade, tools, environment)
+    return world.ledger.outcomes(upgrade.run.key)[environment.name].outcome
+
+
+def test_a_back_out_that_failed_is_done_again_as_often_as_a_person_orders_it(tmp_path: Path) -> None:
+    """From the same restore point, each under a name of its own; clearing the task does nothing again."""
+    world = Doubtful(tmp_path, unwell={"training"})
+    world.breaks["training", "back_out.yml"] = ("train1",)
+    upgrade, tools = lost(world)
+    assert lane.back_out(upgrade, tools, upgrade.lanes[0]).reply is Reply.NO
+    assert order_back_out(world, upgrade, tools) is Outcome.BACK_OUT_FAILED
+    del world.breaks["training", "back_out.yml"]
+    assert order_back_out(world, upgrade, tools) is Outcome.BACKED_OUT
+    steps = [step.step for step in world.ledger.steps(upgrade.run.key)]
+    assert [step for step in steps if base_step(step) == "back_out"] == ["back_out", "back_out_try2", "back_out_try3"]
+    assert world.playbooks("training").count("back_out.yml") == 3
+    assert len({spec.variables["restore_point"] for spec in world.specs if spec.playbook == "back_out.yml"}) == 1
+    assert world.versions["train1"] == OLD
+
+
+def test_a_rollout_whose_back_out_failed_is_taken_back_by_order(tmp_path: Path) -> None:
+    from tests.unit.test_batches import Farm
+
+    farm = Farm(tmp_path)
+    farm.breaks["production", "implement_batch.yml"] = farm.breaks["production", "back_out.yml"] = ("web1",)
+    upgrade, tools = farm.batched()
+    go_through(upgrade, tools, upgrade.lanes[0])
+    assert farm.outcome(upgrade) is Outcome.BACK_OUT_FAILED
+    del farm.breaks["production", "back_out.yml"]
+    assert order_back_out(farm, upgrade, tools) is Outcome.BACKED_OUT  # type: ignore[arg-type]  # a Farm is a World
+    assert [hosts for _, p, hosts in farm.played if p == "back_out.yml"] == [("web1",), ("web1",)]
+    assert {step.step for step in farm.ledger.steps(upgrade.run.key)} >= {"back_out_b1", "back_out_b1_try2"}
 
 
 def test_a_doubt_ends_with_a_persons_word_and_comes_back_with_the_next() -> None:

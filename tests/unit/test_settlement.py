@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from changeover.domain.batch import Standing
 from changeover.domain.host_lock import Controller, HostHold, LiveProcess, Lock, Marker
 from changeover.domain.settlement import (
     Driver,
@@ -118,7 +119,11 @@ def test_half_way_it_is_backed_out_or_closed_and_never_run_twice() -> None:
     [
         ({"restore_point": None}, "no proven restore point"),
         ({"committed": True}, "committed"),
-        ({"tried": {"implement": "unknown", "back_out": "failed"}}, "back_out ended failed"),
+        (
+            {"tried": {"back_out": "successful"}, "hosts": (host(Truth.OLD, phase="backed_out"),)},
+            "prod1 may serve the old release again: close it, then start a run in mode back-out, which counts",
+        ),
+        ({"implements": False, "restore_point": None, "tried": {"back_out": "failed"}}, "start another one"),
         ({"implemented": True, "accepted": True, "signed_off": True}, "accepted and signed off"),
         ({"hosts": (host(Truth.UNKNOWN),)}, "could not be asked"),
         ({"hosts": (host(alive=("process 4: migrate",)),)}, "process 4: migrate still lives"),
@@ -129,6 +134,31 @@ def test_half_way_it_is_backed_out_or_closed_and_never_run_twice() -> None:
 )
 def test_a_back_out_that_is_not_possible_says_why(changes: dict[str, Any], reason: str) -> None:
     assert reason in why_not(replace(HALF_WAY, **changes), Way.BACK_OUT)
+
+
+@pytest.mark.parametrize("ended", ["failed", "unknown", "without a result"])
+def test_a_back_out_that_failed_is_done_again_by_a_persons_order(ended: str) -> None:
+    """As long as no host may have let its users in."""
+    tried = {"implement": "failed", "back_out": ended}
+    half = (host(phase="implemented"), host(phase="backing_out"), host(phase=""))
+    option = settle(replace(HALF_WAY, outcome="back_out_failed", tried=tried, hosts=half)).option(Way.BACK_OUT)
+    assert (option.possible, option.stage, option.again) == (True, "verdict", True)
+    assert f"back_out ended {ended}: it is done once more by this order" in option.reasons
+
+
+def test_a_first_back_out_is_not_one_again() -> None:
+    assert not settle(HALF_WAY).option(Way.BACK_OUT).again
+
+
+def test_a_rollout_takes_back_once_more_what_it_did_not_see_taken_back() -> None:
+    """A host whose standing says that it was taken back is left alone; one that only says so itself may serve."""
+    tried = {"implement": "failed", "back_out": "failed"}
+    mixed = (host(Truth.OLD, host="web1", phase="backed_out"), host(host="web2", phase="backing_out"))
+    rollout = replace(HALF_WAY, tried=tried, hosts=mixed)
+    seen = {"web1": Standing.BACKED_OUT, "web2": Standing.FAILED}
+    assert settle(replace(rollout, standings=seen)).option(Way.BACK_OUT).possible
+    unseen = {"web1": Standing.FAILED, "web2": Standing.FAILED}
+    assert "web1 may serve" in why_not(replace(rollout, standings=unseen), Way.BACK_OUT)
 
 
 @pytest.mark.parametrize(

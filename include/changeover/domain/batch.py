@@ -249,18 +249,24 @@ def serving(marks: Iterable[Mark]) -> frozenset[str]:
     return frozenset(found)
 
 
-_BATCH_STEP = re.compile(r"_b\d+$")
+_PART = re.compile(r"(?P<batch>_b\d+)?(?:_try\d+)?(?:_point\d+)?$")
 
 
 def base_step(step: str) -> str:
-    """The stage that a step of a batch belongs to: `implement_b2` is part of `implement`."""
-    return _BATCH_STEP.sub("", step)
+    """The stage that a step of a batch, or one done again, belongs to: `implement_b2` is part of `implement`."""
+    return _PART.sub("", step)
+
+
+def done_again(step: str, orders: int) -> str:
+    """The name of a step that people ordered to be done again so often; an execution is known by its step's name."""
+    return f"{step}_try{orders + 1}" if orders else step
 
 
 def of_older_batch(step: str, marks: Sequence[Mark]) -> bool:
     """Whether a step belongs to a batch before the newest one."""
-    found, newest = _BATCH_STEP.search(step), begun(marks)
-    return bool(found and newest and found.group() != f"_b{newest[-1].number}")
+    found, newest = _PART.search(step), begun(marks)
+    batch = found["batch"] if found else None
+    return bool(batch and newest and batch != f"_b{newest[-1].number}")
 
 
 def _same(found: str | None, wanted: str, scheme: str) -> bool:

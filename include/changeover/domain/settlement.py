@@ -56,6 +56,8 @@ class HostTruth:
     version: str | None = None
     locked: bool = False
     """The run holds the host's lock."""
+    phase: str = ""
+    """What the run's own marker on the host says."""
     alive: tuple[str, ...] = ()
 
 
@@ -111,6 +113,8 @@ class Option:
     possible: bool
     reasons: tuple[str, ...]
     stage: str = ""
+    again: bool = False
+    """What changes hosts is done once more; only ever by a person's order."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,9 @@ def host_truth(evidence: HostEvidence, wanted: Wanted, *, touched: bool) -> Host
     alive = tuple(f"process {process.pid}: {process.command}" for process in evidence.processes)
     locked = hold.lock is not None and hold.lock.run == wanted.run
     marker = hold.marker if hold.marker is not None and hold.marker.run == wanted.run else None
-    truth, why = _truth(evidence, marker.phase if marker else "", wanted, touched=touched or locked)
-    return HostTruth(hold.host, truth, why, evidence.version, locked, alive)
+    phase = marker.phase if marker else ""
+    truth, why = _truth(evidence, phase, wanted, touched=touched or locked)
+    return HostTruth(hold.host, truth, why, evidence.version, locked, phase, alive)
 
 
 def _truth(evidence: HostEvidence, phase: str, wanted: Wanted, *, touched: bool) -> tuple[Truth, str]:
@@ -338,13 +343,34 @@ def _back_out(facts: EnvironmentFacts) -> Option:
         against.append(_not_twice("stand_down", ended))
     elif facts.implemented and facts.accepted and facts.signed_off:
         against.append("it was accepted and signed off: resume it, or close it and start a run in mode back-out")
-    elif ended := facts.ended_as("back_out"):
-        against.append(_not_twice("back_out", ended) + ": close it, then start a run in mode back-out")
+    elif not facts.implements and facts.ended_as("back_out"):
+        against.append("it was a run in mode back-out: close it, then start another one")
     elif facts.restore_point is None:
         against.append("no proven restore point is on record")
+    ended = facts.ended_as("back_out")
+    if ended and (serving := _serving_again(facts)):
+        against.append(
+            f"back_out ended {ended}, and {', '.join(serving)} may serve the old release again: close it, then start a "
+            "run in mode back-out, which counts what was entered since"
+        )
     if against:
         return Option(Way.BACK_OUT, False, tuple(against))
-    return Option(Way.BACK_OUT, True, (f"restore point {facts.restore_point} is proven",), "verdict")
+    why = [f"restore point {facts.restore_point} is proven"]
+    if ended:
+        why.append(f"back_out ended {ended}: it is done once more by this order")
+    return Option(Way.BACK_OUT, True, tuple(why), "verdict", again=bool(ended))
+
+
+def _serving_again(facts: EnvironmentFacts) -> tuple[str, ...]:
+    """Hosts that the back-out had finished with: users may have been let in, and entered something.
+
+    A rollout in batches takes back no host a second time that it was seen to take back.
+    """
+    return tuple(
+        host.host
+        for host in facts.hosts
+        if host.phase == "backed_out" and facts.standings.get(host.host) is not Standing.BACKED_OUT
+    )
 
 
 def _close(facts: EnvironmentFacts) -> Option:

@@ -26,6 +26,7 @@ from changeover.usecases.evidence import (
     rows_read,
 )
 from changeover.usecases.lane_facts import (
+    back_out_step,
     earlier_change,
     lane_facts,
     lane_marks,
@@ -262,7 +263,8 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         hosts=list(chosen),
         label=", ".join(dict.fromkeys(points.values())),
     )
-    if faults := put_back(upgrade, tools, lane, points, step="back_out"):
+    step = back_out_step(lane_marks(upgrade, tools, lane.name))
+    if faults := put_back(upgrade, tools, lane, points, step=step):
         return no("the back-out failed: a person must look; the hosts' locks are kept", *faults)
     gate = accept(
         upgrade,

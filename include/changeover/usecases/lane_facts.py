@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from changeover.domain.batch import changed
+from changeover.domain.batch import changed, done_again
 from changeover.domain.gate import GateResult
 from changeover.domain.lane import LaneFacts, in_doubt
 from changeover.domain.legs import plain
@@ -46,6 +46,12 @@ def since_back_out(marks: Sequence[Mark]) -> tuple[Mark, ...]:
         default=-1,
     )
     return tuple(marks[last + 1 :])
+
+
+def back_out_step(marks: Sequence[Mark], step: str = "back_out") -> str:
+    """The name of the back-out's step: another one for each time that a person ordered it to be done again."""
+    orders = [m for m in since_back_out(marks) if m.kind is MarkKind.SETTLED and m.data.get("again")]
+    return done_again(step, len(orders))
 
 
 def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_progress: bool) -> LaneFacts:

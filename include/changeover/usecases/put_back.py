@@ -9,7 +9,7 @@ from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.batch_work import set_standing
-from changeover.usecases.lane_facts import lane_marks
+from changeover.usecases.lane_facts import back_out_step, lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
 
@@ -22,7 +22,7 @@ def put_back(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[
             upgrade,
             tools,
             HostWork(
-                step if turn == 1 else f"{step}_{turn}",
+                step if turn == 1 else f"{step}_point{turn}",
                 "back_out.yml",
                 lane.name,
                 upgrade.plan.from_version,
@@ -84,7 +84,8 @@ def _taken_back(
         hosts=list(names),
         label=", ".join(dict.fromkeys(chosen.values())),
     )
-    if faults := put_back(upgrade, tools, lane, chosen, step=f"back_out_b{number}"):
+    step = back_out_step(lane_marks(upgrade, tools, lane.name), f"back_out_b{number}")
+    if faults := put_back(upgrade, tools, lane, chosen, step=step):
         return tuple(faults)
     wanted = AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, names)
     gate = accept(upgrade, tools, wanted)

@@ -168,8 +168,9 @@ def _through_airflow(
         return Done((), (*refused, f"Airflow does not answer: start it (`changeover serve`), then `{again}`"))
     run, done = case.upgrade.run, []
     for one in possible:
-        stage = one.option(order.way).stage
-        _mark(case, order, one.environment, found=list(one.needs), stage=stage)
+        option = one.option(order.way)
+        stage = option.stage
+        _mark(case, order, one.environment, found=list(one.needs), stage=stage, again=option.again)
         tasks = case.workflow.again(run, one.environment, stage)
         done.append(f"{one.environment}: Airflow goes on from {stage} ({len(tasks)} tasks)")
     if order.way is Way.RESUME and found.needs and not found.to_settle and found.driver is Driver.ENDED:
