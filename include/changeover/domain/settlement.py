@@ -332,33 +332,41 @@ def _back_out(facts: EnvironmentFacts) -> Option:
     if facts.controller is Controller.RUNS:
         against.append("its controller process is still at work: wait for its end")
     against += _at_rest(facts)
-    if facts.backed_out:
-        against.append("it was backed out")
-    elif facts.committed:
-        against.append("the new release was committed: close it, then start a run in mode back-out")
-    elif not facts.change_began:
-        if not facts.started or (ended := facts.ended_as("stand_down")) is None:
-            why = "the change had not begun: what was closed is opened again, and the locks are given back"
-            return Option(Way.BACK_OUT, not against and facts.started, tuple(against) or (why,), "verdict")
-        against.append(_not_twice("stand_down", ended))
-    elif facts.implemented and facts.accepted and facts.signed_off:
-        against.append("it was accepted and signed off: resume it, or close it and start a run in mode back-out")
-    elif not facts.implements and facts.ended_as("back_out"):
-        against.append("it was a run in mode back-out: close it, then start another one")
-    elif facts.restore_point is None:
-        against.append("no proven restore point is on record")
-    ended = facts.ended_as("back_out")
-    if ended and (serving := _serving_again(facts)):
-        against.append(
-            f"back_out ended {ended}, and {', '.join(serving)} may serve the old release again: close it, then start a "
-            "run in mode back-out, which counts what was entered since"
-        )
+    if not (facts.backed_out or facts.committed or facts.change_began):
+        return _give_back(facts, against)
+    against += _no_way_back(facts)
     if against:
         return Option(Way.BACK_OUT, False, tuple(against))
-    why = [f"restore point {facts.restore_point} is proven"]
+    why, ended = [f"restore point {facts.restore_point} is proven"], facts.ended_as("back_out")
     if ended:
         why.append(f"back_out ended {ended}: it is done once more by this order")
     return Option(Way.BACK_OUT, True, tuple(why), "verdict", again=bool(ended))
+
+
+def _give_back(facts: EnvironmentFacts, against: list[str]) -> Option:
+    if facts.started and (ended := facts.ended_as("stand_down")):
+        return Option(Way.BACK_OUT, False, (*against, _not_twice("stand_down", ended)))
+    why = "the change had not begun: what was closed is opened again, and the locks are given back"
+    return Option(Way.BACK_OUT, not against and facts.started, tuple(against) or (why,), "verdict")
+
+
+def _no_way_back(facts: EnvironmentFacts) -> tuple[str, ...]:
+    """Why a change that began cannot be backed out by this run."""
+    ended = facts.ended_as("back_out")
+    if facts.backed_out:
+        return ("it was backed out",)
+    if facts.committed:
+        return ("the new release was committed: close it, then start a run in mode back-out",)
+    if facts.implemented and facts.accepted and facts.signed_off:
+        return ("it was accepted and signed off: resume it, or close it and start a run in mode back-out",)
+    if ended and not facts.implements:
+        return ("it was a run in mode back-out: close it, then start another one",)
+    if facts.restore_point is None:
+        return ("no proven restore point is on record",)
+    if ended and (serving := _serving_again(facts)):
+        why = f"back_out ended {ended}, and {', '.join(serving)} may serve the old release again"
+        return (f"{why}: close it, then start a run in mode back-out, which counts what was entered since",)
+    return ()
 
 
 def _serving_again(facts: EnvironmentFacts) -> tuple[str, ...]:
