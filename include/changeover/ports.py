@@ -407,8 +407,12 @@ class AcceptanceSuite(Protocol):
         environment: str,
         evidence: Path,
         timeout: timedelta,
+        begin: Callable[[], bool] = lambda: True,
     ) -> SuiteRun:
-        """Raise `GateError` when pytest itself broke or ran out of time."""
+        """Raise `GateError` when pytest itself broke or ran out of time, which counts from the first test on.
+
+        `begin` is asked when everything is ready, and answers when the tests may begin; False calls them off.
+        """
 
 
 Datasets = Mapping[str, Sequence[Mapping[str, Any]]]

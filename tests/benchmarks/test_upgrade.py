@@ -71,7 +71,7 @@ def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Ord
                 with running.client(request.asked[0]) as person:
                     person.answer(request, "Approve")
 
-        ended = client.wait(run, timeout=LONGEST, on_poll=answer, interval=1.0)
+        ended = client.wait(run, timeout=LONGEST, on_poll=answer, interval=0.25)
         seconds = time.monotonic() - began
         assert ended.state == "success", running.logs()
     return settings, seconds, _executed(settings, run)

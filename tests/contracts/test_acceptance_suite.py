@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from changeover.adapters import bounded_process
 from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
 from changeover.domain.acceptance import SuiteRun, acceptance_gate
 from changeover.domain.estate import Host
@@ -64,7 +67,14 @@ Runner = Callable[..., SuiteRun]
 def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
     """Write the tests given as text, run them on both hosts (or those named)."""
 
-    def run(text: str, *, on: list[Host] | None = None, limit: timedelta = LIMIT, **files: str) -> SuiteRun:
+    def run(
+        text: str,
+        *,
+        on: list[Host] | None = None,
+        limit: timedelta = LIMIT,
+        begin: Callable[[], bool] = lambda: True,
+        **files: str,
+    ) -> SuiteRun:
         suite = tmp_path / "acceptance" / "shop"
         suite.mkdir(parents=True)
         (suite / "test_shop.py").write_text(text)
@@ -80,6 +90,7 @@ def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
                 environment="production",
                 evidence=tmp_path / "evidence",
                 timeout=limit,
+                begin=begin,
             )
         finally:
             assert sorted(suite.rglob("*")) == before, "something was written beside the tests"
@@ -326,6 +337,58 @@ def test_a_suite_over_its_limit_is_no_answer(run: Runner) -> None:
     with pytest.raises(GateError, match="did not end within"):
         run("def test_waits(host): host.run('sleep 60')\n", limit=timedelta(seconds=3))
     assert time.monotonic() - began < 15
+
+
+def test_tests_are_collected_and_wait_for_the_word(run: Runner, tmp_path: Path) -> None:
+    """Longer than their own limit, which counts from the first test on."""
+    touched, collected = tmp_path / "touched", tmp_path / "collected"
+
+    def begin() -> bool:
+        until = time.monotonic() + 30
+        while not collected.exists():
+            assert time.monotonic() < until, "nothing was collected"
+            time.sleep(0.05)
+        time.sleep(4)
+        assert not touched.exists(), "a test began before the word"
+        return True
+
+    text = f"""
+import pathlib
+pathlib.Path({str(collected)!r}).touch()
+def test_touches(host): pathlib.Path({str(touched)!r}).touch()
+"""
+    told = run(text, begin=begin, limit=timedelta(seconds=3))
+    assert set(states(told).values()) == {"passed"}
+    assert touched.exists()
+
+
+def test_tests_that_are_called_off_never_begin(run: Runner, tmp_path: Path) -> None:
+    """Nothing is declared, which no gate takes for passed; nothing is left of them."""
+    touched = tmp_path / "touched"
+    text = f"import pathlib\ndef test_touches(host): pathlib.Path({str(touched)!r}).touch()\n"
+    told = run(text, begin=lambda: False)
+    assert (told.declared, told.results) == ((), ())
+    assert not touched.exists()
+    assert "the suite declares no check" in reasons(told)
+
+
+def test_tests_whose_caller_dies_before_the_word_never_begin(tmp_path: Path) -> None:
+    touched, tests = tmp_path / "touched", tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_one.py").write_text(f"import pathlib\ndef test_x(): pathlib.Path({str(touched)!r}).touch()\n")
+    (tmp_path / "context.json").write_text('{"unreachable": {}}')
+    plugins = ("-p", "testinfra.plugin", "-p", "changeover.adapters.acceptance_plugin", "-p", "no:cacheprovider")
+    environment = {"CHANGEOVER_ACCEPTANCE": str(tmp_path / "context.json"), "CHANGEOVER_LIMIT_SECONDS": "60"}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *plugins, "-c", os.devnull, "--rootdir", str(tests), str(tests)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**bounded_process.plain_environment(tmp_path), **environment},
+    )
+    said, _ = child.communicate(b"", timeout=60)  # the end of the pipe, as when its other end is gone
+    assert b"called off before they began" in said
+    assert not touched.exists()
 
 
 def test_a_killed_suite_is_no_answer(run: Runner, tmp_path: Path) -> None:

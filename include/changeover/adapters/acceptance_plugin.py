@@ -1,8 +1,9 @@
 """The plugin that acceptance tests run under: every test on every host, and a record of what was declared and what ran.
 
-It lives in pytest's process and imports nothing of the product. A test takes `host` (pytest-testinfra), and may take
-`changeover_host` (its CMDB record: address, port, user, variables), `changeover_environment`, `target_version` and
-`changeover_secret` (name → value).
+It lives in pytest's process and imports nothing of the product. Tests are collected at once and begin when a line comes
+on standard input; when that ends without a line, nobody waits for them any more. A test takes `host` (of
+pytest-testinfra), and may take `changeover_host` (its CMDB record: address, port, user, variables),
+`changeover_environment`, `target_version` and `changeover_secret` (name → value).
 """
 
 from __future__ import annotations
@@ -57,6 +58,27 @@ def secret_variable(name: str) -> str:
 
 
 _CONTEXT = pytest.StashKey[dict[str, Any]]()
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The first that pytest calls: standard input is still our caller's pipe, later it is pytest's own."""
+    pluginmanager.register(Word(os.dup(0)))
+
+
+class Word:
+    """Of the caller, that the tests may begin."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """The limit is the tests': the hosts may be read for longer while they wait."""
+        signal.alarm(0)
+        with os.fdopen(self._pipe, "rb") as pipe:
+            if not pipe.readline():
+                pytest.exit("the tests were called off before they began")
+        signal.alarm(int(os.environ[LIMIT]))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,9 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,12 @@ class PytestAcceptanceSuite:
         environment: str,
         evidence: Path,
         timeout: timedelta,
+        begin: Callable[[], bool] = lambda: True,
     ) -> SuiteRun:
         """A test that was not collected for a planned host is declared all the same, and so is missed by the gate."""
         tests = self._root / application
         if not hosts or not sorted(tests.glob("test_*.py")):
             return SuiteRun((), (), (), {})
-        until = datetime.now(UTC) + timeout
         scrub = Scrubber((*credentials.secrets.values(), *credentials.ssh_keys.values()))
         with (
             _private_directory() as directory,
@@ -58,14 +58,24 @@ class PytestAcceptanceSuite:
             context = _context(application, hosts, target_version, environment, unreachable)
             (directory / CONTEXT).write_text(json.dumps(context, default=str), encoding="utf-8")
             try:
-                status = _run_pytest(directory, tests, hosts, credentials, until - datetime.now(UTC))
+                status = _run_pytest(directory, tests, hosts, credentials, timeout, begin)
+                if status is None:
+                    return SuiteRun((), (), (), {})
             finally:
                 kept = _keep(directory, evidence, scrub)
             told = _told(directory, status, scrub, environment)
         return _suite_run(told, [host.name for host in hosts], scrub, kept)
 
 
-def _run_pytest(directory: Path, tests: Path, hosts: Sequence[Host], credentials: Credentials, limit: timedelta) -> int:
+def _run_pytest(
+    directory: Path,
+    tests: Path,
+    hosts: Sequence[Host],
+    credentials: Credentials,
+    limit: timedelta,
+    begin: Callable[[], bool],
+) -> int | None:
+    """The exit code; None when the tests were called off."""
     from changeover.adapters.acceptance_plugin import LIMIT, secret_variable
 
     secrets = {secret_variable(name): value for name, value in credentials.secrets.items()}
@@ -79,13 +89,17 @@ def _run_pytest(directory: Path, tests: Path, hosts: Sequence[Host], credentials
         _arguments(directory, tests, hosts), environment=environment, directory=directory, output=directory / CONSOLE
     )
     try:
-        return bounded_process.finish(process, limit=max(limit, timedelta(0)))
+        if begin():
+            return bounded_process.finish(process, line="begin\n", limit=limit)
+        return None
     except bounded_process.TimeOutError as exc:
         raise GateError(
             f"the acceptance tests did not end within {limit.total_seconds():.0f} s and were stopped",
             where=tests.name,
             then="the gate's answer is unknown, never passed; see which test was last in the console text",
         ) from exc
+    finally:
+        bounded_process.end_group(process)
 
 
 def _arguments(directory: Path, tests: Path, hosts: Sequence[Host]) -> list[str]:

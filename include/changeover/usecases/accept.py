@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from changeover.domain.acceptance import Retest, acceptance_gate
@@ -52,17 +54,22 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         tools.clock(),
     )
     tools.ledger.begin_step(step)
-    tools.expectations.warm()  # its start costs seconds, which pass while the hosts are read
-    reading = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            f"{wanted.gate}_verify", "verify.yml", wanted.environment, wanted.target_version, changes=False, hosts=hosts
-        ),
-    )
-    reports = {host.host: host.report for host in reading.hosts}
     folder = evidence_path(upgrade, tools, wanted.environment, f"{wanted.gate}-{step.generation}")
-    suites = _run_suites(upgrade, tools, wanted, hosts, reports, folder)
+    with _tests_waiting(upgrade, tools, wanted, hosts, folder) as tests:
+        reading = run_on_hosts(
+            upgrade,
+            tools,
+            HostWork(
+                f"{wanted.gate}_verify",
+                "verify.yml",
+                wanted.environment,
+                wanted.target_version,
+                changes=False,
+                hosts=hosts,
+            ),
+        )
+        reports = {host.host: host.report for host in reading.hosts}
+        suites = _run_suites(upgrade, tools, wanted, reports, tests)
     gate = acceptance_gate(
         wanted.gate,
         wanted.environment,
@@ -104,18 +111,54 @@ def _wanted_again(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> t
     return retests(upgrade, tools, wanted.environment) if planned else ()
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """Tests that are ready and wait for the word to begin: they may change what is read of the business data."""
+
+    hosts: tuple[Host, ...]
+    folder: Path
+    pool: ThreadPoolExecutor
+    running: Future[SuiteRun]
+    word: SimpleQueue[bool]
+
+
+@contextmanager
+def _tests_waiting(
+    upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted, hosts: tuple[Host, ...], folder: Path
+) -> Iterator[_Waiting]:
+    """Starting both suites costs seconds, which pass while the hosts are read."""
+    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    word: SimpleQueue[bool] = SimpleQueue()
+    tools.expectations.warm()
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(
+            tools.acceptance.run,
+            upgrade.plan.application,
+            hosts,
+            credentials,
+            target_version=wanted.target_version,
+            environment=wanted.environment,
+            evidence=folder,
+            timeout=SUITE_LIMIT,
+            begin=word.get,
+        )
+        try:
+            yield _Waiting(hosts, folder, pool, running, word)
+        finally:
+            word.put(False)  # a word that comes second is not heard
+
+
 def _run_suites(
     upgrade: Upgrade,
     tools: Tools,
     wanted: AcceptanceWanted,
-    hosts: tuple[Host, ...],
     reports: Mapping[str, Mapping[str, Any]],
-    folder: Path,
+    tests: _Waiting,
 ) -> Mapping[str, SuiteRun]:
-    application = upgrade.plan.application
-    credentials = tools.vault.credentials(sorted({host.connection for host in hosts}))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    comparisons = _comparisons(upgrade, tools, wanted, {host.name for host in hosts}, reports)
+    folder = tests.folder
+    tests.word.put(True)
+    comparisons = _comparisons(upgrade, tools, wanted, {host.name for host in tests.hosts}, reports)
     after = {comparison.host: comparison.after for comparison in comparisons}
     keep_text(
         upgrade,
@@ -124,26 +167,15 @@ def _run_suites(
         f"{folder.name}/business-data-after.json",
         json.dumps(after, indent=1, sort_keys=True, default=str),
     )
-    with ThreadPoolExecutor(2) as pool:
-        tests = pool.submit(
-            tools.acceptance.run,
-            application,
-            hosts,
-            credentials,
-            target_version=wanted.target_version,
-            environment=wanted.environment,
-            evidence=folder,
-            timeout=SUITE_LIMIT,
-        )
-        data = pool.submit(
-            tools.expectations.run_many,
-            application,
-            comparisons,
-            environment=wanted.environment,
-            evidence=folder,
-            timeout=SUITE_LIMIT,
-        )
-        suites = {"tests": tests.result(), "data": data.result()}
+    data = tests.pool.submit(
+        tools.expectations.run_many,
+        upgrade.plan.application,
+        comparisons,
+        environment=wanted.environment,
+        evidence=folder,
+        timeout=SUITE_LIMIT,
+    )
+    suites = {"tests": tests.running.result(), "data": data.result()}
     for suite in suites.values():
         for name, path in suite.evidence.items():
             record_file(upgrade, tools, wanted.environment, f"{folder.name}/{name}", path)
