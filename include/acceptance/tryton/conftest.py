@@ -10,7 +10,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -66,7 +66,7 @@ class Tryton:
         return rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tryton(changeover_host: Mapping[str, Any]) -> Tryton:
     """The server of the host under test, before anybody has logged in."""
     variables = changeover_host["variables"]
@@ -74,13 +74,16 @@ def tryton(changeover_host: Mapping[str, Any]) -> Tryton:
     return Tryton(url, variables["tryton_database"], changeover_host["target_version"], variables)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def logged_in(tryton: Tryton, changeover_secret: Callable[[str], str]) -> Iterator[Tryton]:
-    """The same with a session of the acceptance user, in the way of the wanted release."""
+    """The same with a session of the acceptance user, in the way of the wanted release.
+
+    One session for all tests of a host: logging in is the slowest of all calls, and the hosts are closed meanwhile.
+    """
     password = changeover_secret("tryton_acceptance")
     session = tryton.call("common.db.login", USER, {"password": password}, "en")
     assert session, f"the login of {USER} was refused"
-    tryton.session = session
-    tryton.context = tryton.call("model.res.user.get_preferences", True, {})
-    yield tryton
-    tryton.call("common.db.logout")
+    user = replace(tryton, session=session)
+    user.context = user.call("model.res.user.get_preferences", True, {})
+    yield user
+    user.call("common.db.logout")
