@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from changeover.adapters.plan_files import parse_plan
-from changeover.settings import load
+from changeover.settings import PROJECT, load
 from changeover.usecases.tell_people import page_of_request
 
 PLAN = load({}).plans / "lindgren" / "roundup-2.6.yaml"
@@ -102,6 +103,36 @@ def test_every_task_and_group_tells_the_operator_what_it_does(dag: Any) -> None:
     assert all(task.doc_md for task in dag.tasks)
     assert all(group.tooltip for group in dag.task_group.children.values() if hasattr(group, "tooltip"))
     assert "Plan digest" in dag.doc_md
+
+
+def test_no_dag_of_ours_has_a_callback(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dag-processor is told to run none: one of them, in a version, has it parse that file without an end."""
+    from airflow.sdk.definitions._internal.contextmanager import DagContext
+
+    monkeypatch.setattr(DagContext, "current_autoregister_module_name", __name__)  # as the dag-processor reads a file
+    monkeypatch.setattr(DagContext, "autoregistered_dags", set())
+    runpy.run_path(str(PROJECT / "dags/housekeeping.py"))
+    ours = [each for each, _ in DagContext.autoregistered_dags]
+    assert len(ours) == 3
+    for each in (dag, *ours):
+        assert not each.has_on_success_callback
+        assert not each.has_on_failure_callback
+        for task in each.tasks:
+            names = [name for name in dir(task) if name.startswith("on_") and name.endswith("_callback")]
+            assert len(names) >= 4
+            assert not [name for name in names if getattr(task, name)], task.task_id
+
+
+def test_the_verdict_alone_chooses_its_way(dag: Any) -> None:
+    """Airflow skips what was not chosen, also when somebody clears it; what is skipped holds nothing up."""
+    verdicts = [task for task in dag.tasks if task.task_id.endswith(".verdict")]
+    assert len(verdicts) == 2
+    for verdict in verdicts:
+        assert verdict.task_type == "VerdictOperator"
+        assert verdict.inherits_from_skipmixin
+        group = verdict.task_id.removesuffix("verdict")
+        assert verdict.downstream_task_ids == {f"{group}{name}" for name in ("commit", "back_out", "stand_down")}
+        assert dag.get_task(f"{group}settle").trigger_rule == "all_done"
 
 
 def test_a_standard_change_asks_nobody_for_the_plan() -> None:

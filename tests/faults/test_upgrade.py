@@ -27,6 +27,7 @@ from tests.support.site_airflow import introduced, own_lab
 pytestmark = [pytest.mark.e2e, pytest.mark.lab]
 PLAN, DAG = "lindgren/roundup-2.6.yaml", "lindgren.roundup-2.6"
 LONGEST = 600.0
+NOT_TAKEN = ("skipped", False)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,13 @@ def outcomes(running: TestAirflow, run: Run) -> dict[str, Any]:
     return {name: verdict.outcome for name, verdict in wiring.ledger(running.settings).outcomes(run.key).items()}
 
 
+def ways(running: TestAirflow, run: DagRun) -> dict[str, tuple[str | None, bool]]:
+    """Production's ways out of its verdict → state, and whether a process ran for it: the others take no time."""
+    tasks = running.client().tasks(run)
+    found = {name: tasks[f"s08_s09_production.{name}"] for name in ("commit", "back_out", "stand_down")}
+    return {name: (task.state, task.started_at != task.ended_at) for name, task in found.items()}
+
+
 def versions(running: TestAirflow) -> dict[str, str | None]:
     return dict(wiring.cmdb(running.settings).versions("lindgren", "roundup", "production"))
 
@@ -119,6 +127,20 @@ def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: Te
     steps = wiring.ledger(running.settings).steps(run.key, environment="training")
     assert [step.generation for step in steps if step.step == "implement"] == [1]
     assert versions(running) == {"prod1": "2.6.0", "prod2": "2.6.0"}
+    assert ways(running, ended) == {"commit": ("success", True), "back_out": NOT_TAKEN, "stand_down": NOT_TAKEN}
+    plan(running, {"training": "roundup_implement_pause: 1"})
+    assert_parsed_and_left_alone(running)
+
+
+def assert_parsed_and_left_alone(running: TestAirflow) -> None:
+    """After a task was lost Airflow would parse its file seven times a second, for good."""
+    logs = running.settings.airflow_home / "logs"
+    assert "Detected a task instance without a heartbeat" in (logs / "scheduler.log").read_text()
+    before, until = -1, time.monotonic() + 60
+    while (parses := (logs / "dag-processor.log").read_text().count("Bulk-writing dags")) != before:
+        assert time.monotonic() < until, f"parsed {parses} times, and still again and again"
+        before = parses
+        time.sleep(5)
 
 
 def test_a_green_installer_with_a_broken_integration_is_backed_out(running: TestAirflow) -> None:
@@ -132,6 +154,7 @@ def test_a_green_installer_with_a_broken_integration_is_backed_out(running: Test
     }
     assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
     assert close_code(running, run) == "unsuccessful"
+    assert ways(running, ended) == {"commit": NOT_TAKEN, "back_out": ("success", True), "stand_down": NOT_TAKEN}
 
 
 def test_a_rehearsal_that_fails_keeps_every_client_environment_untouched(running: TestAirflow) -> None:

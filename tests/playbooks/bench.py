@@ -13,12 +13,16 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from changeover import lab
+from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
+from changeover.domain.estate import Estate
+from changeover.ports import Credentials
 from changeover.settings import PROJECT
 
 PLAYBOOKS = PROJECT / "playbooks"
@@ -64,6 +68,29 @@ class Bench:
             name: str(value)
             for entry in connections.values()
             for name, value in entry.get("extra", {}).get("secrets", {}).items()
+        }
+
+    def refused(self, version: str, *names: str, evidence: Path) -> dict[tuple[str, str], str]:
+        """What the application's acceptance suite says no to: (test, host) to its message."""
+        estate = Estate.model_validate(self.estate)
+        hosts = [host for environment in estate.environments for host in environment.hosts if host.name in names]
+        connections = json.loads(self.state.secrets_path.read_text(encoding="utf-8"))
+        keys = {name: entry["extra"]["private_key"] for name, entry in connections.items()}
+        ran = PytestAcceptanceSuite(PROJECT / "include/acceptance").run(
+            self.application,
+            hosts,
+            Credentials(keys, self.secrets()),
+            target_version=version,
+            environment="test",
+            evidence=evidence,
+            timeout=timedelta(minutes=5),
+        )
+        assert set(ran.hosts_seen) == set(names)
+        assert len(ran.results) == len(ran.declared)
+        return {
+            (result.key.rpartition("::")[2], result.host): result.message
+            for result in ran.results
+            if result.state != "passed"
         }
 
     def play(self, name: str, *targets: str, sources: tuple[str, ...] = (), **variables: Any) -> Played:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -25,41 +22,6 @@ DATASETS = {name: {"query": about["query"], "key": about["key"]} for name, about
 OLD, NEW = "2.0.0", "2.6.0"
 READ: dict[str, Any] = {"datasets": DATASETS}
 pytestmark = pytest.mark.lab
-
-
-def accept(bench: Bench, version: str, *names: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run the acceptance suite against hosts as the product does."""
-    known = {host["name"]: host for environment in bench.estate["environments"] for host in environment["hosts"]}
-    hosts = {
-        name: {
-            "address": known[name]["address"],
-            "port": known[name]["port"],
-            "user": known[name]["user"],
-            "variables": known[name]["variables"],
-            "target_version": version,
-        }
-        for name in names
-    }
-    plan = directory / f"acceptance-{version}.json"
-    plan.write_text(json.dumps({"environment": "training", "hosts": hosts}), encoding="utf-8")
-    ssh = directory / "ssh_config"
-    ssh.write_text(
-        f"Host *\n  User {bench.state.user}\n  IdentityFile {bench.state.key_path}\n  BatchMode yes\n"
-        f"  UserKnownHostsFile {bench.state.known_hosts_path}\n  StrictHostKeyChecking yes\n",
-        encoding="utf-8",
-    )
-    reached = ",".join(f"ssh://{about['address']}:{about['port']}" for about in hosts.values())
-    secrets = {f"CHANGEOVER_SECRET_{name.upper()}": value for name, value in bench.secrets().items()}
-    suite = PROJECT / "include/acceptance/roundup"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(suite), str(suite)]
-    return subprocess.run(
-        [*command, f"--hosts={reached}", f"--ssh-config={ssh}"],
-        env={**os.environ, **secrets, "CHANGEOVER_ACCEPTANCE": str(plan)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def done(played: Played) -> Played:
@@ -93,8 +55,7 @@ def test_an_upgrade_is_made_backed_out_and_made_again(fresh_roundup: Bench, tmp_
     assert after["data"] == before["data"]
     assert set(after["customisations"]) == set(found["customisations"]), "all other files are the new release's own"
     assert after["integrations"]["cost-sync"]["schedule"] == "stopped"
-    accepted = accept(bench, NEW, host, directory=tmp_path)
-    assert accepted.returncode == 0, accepted.stdout
+    assert bench.refused(NEW, host, evidence=tmp_path) == {}
 
     done(bench.play("back_out", host))
     old = done(bench.play("verify", host, **READ)).reports[host]
@@ -158,15 +119,12 @@ def test_an_integration_left_behind_shows_in_acceptance_alone(fresh_roundup: Ben
     done(bench.play("prepare", host, restore_point="run-preparation"))
     done(bench.play("restore_point", host))
     done(bench.play("implement", host, target_version=NEW, roundup_break="integration"))
-    accepted = accept(bench, NEW, host, directory=tmp_path)
-    assert accepted.returncode == 1
-    assert "Required Header Missing" in accepted.stdout
-    assert "1 failed" in accepted.stdout
+    ((_, said),) = bench.refused(NEW, host, evidence=tmp_path / "broken").items()
+    assert "Required Header Missing" in said
     done(bench.play("back_out", host))
-    accepted = accept(bench, OLD, host, directory=tmp_path)
-    assert accepted.returncode == 0, accepted.stdout
-    wrong = accept(bench, NEW, host, directory=tmp_path)
-    assert "2 failed" in wrong.stdout, "the suite tells the releases apart by what answers and by what was started"
+    assert bench.refused(OLD, host, evidence=tmp_path / "old") == {}
+    wrong = bench.refused(NEW, host, evidence=tmp_path / "wrong")
+    assert len(wrong) == 2, "the suite tells the releases apart by what answers and by what was started"
 
 
 @pytest.mark.slow

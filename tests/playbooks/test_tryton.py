@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from changeover import lab
-from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
 from changeover.adapters.expectation_files import load_expectations
-from changeover.domain.estate import Estate
-from changeover.ports import Credentials
 from changeover.settings import PROJECT
 from tests.playbooks.bench import Bench, Played
 
@@ -53,31 +48,6 @@ def data_of(played: Played) -> dict[str, Any]:
     return dict(found)
 
 
-def refused(bench: Bench, version: str, *names: str, evidence: Path) -> dict[tuple[str, str], str]:
-    """What the acceptance suite says no to: (test, host) to its message."""
-    estate = Estate.model_validate(bench.estate)
-    hosts = [host for environment in estate.environments for host in environment.hosts if host.name in names]
-    connections = json.loads(bench.state.secrets_path.read_text(encoding="utf-8"))
-    keys = {name: entry["extra"]["private_key"] for name, entry in connections.items()}
-    suite = PytestAcceptanceSuite(PROJECT / "include/acceptance")
-    ran = suite.run(
-        "tryton",
-        hosts,
-        Credentials(keys, bench.secrets()),
-        target_version=version,
-        environment="test",
-        evidence=evidence,
-        timeout=timedelta(minutes=5),
-    )
-    assert set(ran.hosts_seen) == set(names)
-    assert len(ran.results) == len(ran.declared)
-    return {
-        (result.key.rpartition("::")[2], result.host): result.message
-        for result in ran.results
-        if result.state != "passed"
-    }
-
-
 def ready(bench: Bench, hosts: Sequence[str]) -> dict[str, Any]:
     """Everything that comes before the change; gives the business data."""
     prepared = done(bench.play("prepare", *hosts, restore_point="test-preparation"))
@@ -93,7 +63,7 @@ def assert_backed_out(bench: Bench, hosts: Sequence[str], before: dict[str, Any]
         assert report["version"] == OLD
         assert report["schema"]["series"] == "before 7.6"
         assert report["integrations"]["order-feed"]["schedule"] == "running"
-    assert refused(bench, OLD, *hosts, evidence=evidence) == {}
+    assert bench.refused(OLD, *hosts, evidence=evidence) == {}
 
 
 def test_an_environment_of_two_hosts_is_upgraded_and_backed_out(nordwind: Bench, tmp_path: Path) -> None:
@@ -110,8 +80,8 @@ def test_an_environment_of_two_hosts_is_upgraded_and_backed_out(nordwind: Bench,
         assert report["schema"]["series"] == "8.0"
         assert report["customisations"]["customer_nordwind"]["version"] == "8.0.1"
         assert report["integrations"]["order-feed"]["schedule"] == "stopped"
-    assert refused(nordwind, NEW, *PRODUCTION, evidence=tmp_path / "new") == {}
-    wrong = refused(nordwind, OLD, "prod-app2", evidence=tmp_path / "wrong")
+    assert nordwind.refused(NEW, *PRODUCTION, evidence=tmp_path / "new") == {}
+    wrong = nordwind.refused(OLD, "prod-app2", evidence=tmp_path / "wrong")
     assert ("test_server_is_started_from_the_wanted_release", "prod-app2") in wrong
 
     alone = nordwind.play("back_out", "prod-app2")
@@ -137,7 +107,7 @@ def test_a_baseline_is_built_from_productions_data_and_a_second_try_is_backed_ou
         done(nordwind.play("implement", "baseline", target_version=NEW, **label))
         done(nordwind.play("back_out", "baseline", **label))
         assert data_of(nordwind.play("verify", "baseline", **reading(OLD))) == before
-    assert refused(nordwind, OLD, "baseline", evidence=tmp_path) == {}
+    assert nordwind.refused(OLD, "baseline", evidence=tmp_path) == {}
 
 
 def test_a_module_that_was_not_ported_fails_the_migration(nordwind: Bench) -> None:
@@ -176,11 +146,11 @@ def test_a_migration_that_is_killed_half_way_is_backed_out(nordwind: Bench, tmp_
 def test_an_integration_left_behind_shows_in_acceptance_alone(nordwind: Bench, tmp_path: Path) -> None:
     """The old program works until the endpoint moves, and again after the back-out; the upgrade itself succeeds."""
     reset(nordwind, "integration")
-    assert refused(nordwind, OLD, *PRODUCTION, evidence=tmp_path / "before") == {}
+    assert nordwind.refused(OLD, *PRODUCTION, evidence=tmp_path / "before") == {}
     before = ready(nordwind, PRODUCTION)
     done(nordwind.play("implement", *PRODUCTION, target_version=NEW))
     assert data_of(nordwind.play("verify", *PRODUCTION, **reading(NEW))) == before
-    said = refused(nordwind, NEW, *PRODUCTION, evidence=tmp_path / "new")
+    said = nordwind.refused(NEW, *PRODUCTION, evidence=tmp_path / "new")
     assert set(said) == {("test_integration_makes_its_round", name) for name in PRODUCTION}
     assert all("HTTP 405" in message for message in said.values())
     assert_backed_out(nordwind, PRODUCTION, before, tmp_path / "old")

@@ -1,11 +1,12 @@
-"""What every acceptance test of packages needs: the host over SSH (testinfra's `host`), and what is planned for it."""
+"""What every acceptance test of packages needs: what is planned for the host under test.
+
+`host` and `changeover_host` (its record) are offered by the product's own plugin.
+"""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,26 +21,9 @@ class Wanted:
     version: str
 
 
-@pytest.fixture(scope="session")
-def planned() -> dict[str, Any]:
-    """The hosts that are to be accepted."""
-    return dict(json.loads(Path(os.environ["CHANGEOVER_ACCEPTANCE"]).read_text(encoding="utf-8"))["hosts"])
-
-
-@pytest.fixture
-def wanted(host: Any, planned: dict[str, Any]) -> Wanted:
+@pytest.fixture(scope="module")
+def wanted(changeover_host: Mapping[str, Any]) -> Wanted:
     """Of the host under test."""
-    about = planned[_name(host, planned)]
-    variables = about["variables"]
+    variables = changeover_host["variables"]
     services = tuple(variables.get("debian_packages_services", ()))
-    return Wanted(tuple(variables["debian_packages_names"]), services, about["target_version"])
-
-
-def _name(host: Any, planned: dict[str, Any]) -> str:
-    """The name of a host in the plan; testinfra knows it by how it is reached."""
-    backend = host.backend
-    reached = getattr(backend, "host", None)
-    for name, about in planned.items():
-        if reached and (reached.name, str(reached.port)) in {(about["address"], str(about["port"])), (name, "None")}:
-            return name
-    raise LookupError(f"{backend.get_pytest_id()} is none of the planned hosts: {', '.join(planned)}")
+    return Wanted(tuple(variables["debian_packages_names"]), services, changeover_host["target_version"])

@@ -34,6 +34,9 @@ SHARED: Mapping[str, str] = {
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # A changed plan is a changed stub, and that is parsed at once; nothing else needs to be parsed again.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    # No DAG of ours has a callback. Airflow sends one for every lost task all the same, and once the dag-processor has
+    # run one in a version it forgets that the file was ever parsed: seven parses a second, until it is restarted.
+    "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "0",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",

@@ -18,6 +18,7 @@ from changeover.orchestration.operators import (
     GateApprovalOperator,
     OpenRunOperator,
     StageOperator,
+    VerdictOperator,
 )
 from changeover.orchestration.pinned import PinnedPlan
 
@@ -204,7 +205,7 @@ class _Builder:
             implement = self._stage("implement", lane)
             acceptance = self._stage("acceptance", lane)
             sign_off = self._decision("sign_off", lane, lane.sign_off)
-            verdict = self._stage("verdict", lane, trigger_rule="all_done")
+            verdict = self._stage("verdict", lane, operator=VerdictOperator, trigger_rule="all_done")
             ends = [self._stage(name, lane) for name in ("commit", "back_out", "stand_down")]
             settle = self._stage("settle", lane, trigger_rule="all_done")
         (
@@ -281,8 +282,14 @@ class _Builder:
             doc_md=texts.TASKS[task_id],
         )
 
-    def _stage(self, stage: str, lane: Environment | None = None, **kwargs: Any) -> Any:
-        return StageOperator(
+    def _stage(
+        self,
+        stage: str,
+        lane: Environment | None = None,
+        operator: type[StageOperator] = StageOperator,
+        **kwargs: Any,
+    ) -> Any:
+        return operator(
             task_id=stage,
             task_display_name=texts.TITLES[stage],
             pinned=self.pinned,

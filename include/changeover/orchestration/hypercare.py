@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from changeover.domain.hypercare import GATE, Course, Step
 from changeover.orchestration import run_context, texts
-from changeover.orchestration.operators import comment, settle_answer, users
+from changeover.orchestration.operators import comment, settle_answer, settle_event, users
 from changeover.orchestration.pinned import PinnedPlan
 
 log = logging.getLogger(__name__)
@@ -49,26 +49,10 @@ class HypercareOperator(BaseOperator):
 
     def decided(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Somebody answered, or nobody did in time: only a "keep" by enough people has the watch go on."""
-        from changeover.usecases.answers import no_answer, record_answer
         from changeover.usecases.support import watch_on
 
         upgrade, tools = run_context.running(self.pinned, context)
-        if "error" in event:
-            if event.get("error_type") != "timeout":
-                raise AirflowFailException(f"Airflow could not wait for an answer: {event['error']}")
-            answer = no_answer(upgrade, tools, gate=GATE, environment="")
-        else:
-            answer = record_answer(
-                upgrade,
-                tools,
-                gate=GATE,
-                environment="",
-                option=str((event.get("chosen_options") or [""])[0]),
-                responder=event.get("responded_by_user"),
-                comment=(event.get("params_input") or {}).get("comment"),
-            )
-        run_context.deliver_quietly(tools)
-        settled = settle_answer(answer)
+        settled = settle_event(upgrade, tools, event, gate=GATE)
         if "seconds" in settled:
             self._ask(context, seconds=settled["seconds"])
         return self._follow(context, watch_on(upgrade, tools))

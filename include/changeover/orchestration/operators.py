@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from airflow.providers.standard.operators.branch import BranchMixIn
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator, Param
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
+from changeover.domain.lane import lane_group
 from changeover.domain.plan import Approval, Environment
 from changeover.orchestration import run_context
 from changeover.orchestration.pinned import PinnedPlan
-from changeover.usecases.tools import Answer, Reply
+from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,33 @@ def settle_answer(answer: Answer) -> dict[str, Any]:
         raise AirflowSkipException(answer.text)
     log.info("%s", answer.text)
     return {"text": answer.text, **answer.data}
+
+
+def settle_event(
+    upgrade: Upgrade, tools: Tools, event: dict[str, Any], *, gate: str, environment: str = ""
+) -> dict[str, Any]:
+    """What follows from an answer that Airflow brings, or from the silence of those who were asked.
+
+    Either is in the ledger before anything follows. `seconds`: the request is put again for so long.
+    """
+    from changeover.usecases.answers import no_answer, record_answer
+
+    if "error" not in event:
+        answer = record_answer(
+            upgrade,
+            tools,
+            gate=gate,
+            environment=environment,
+            option=str((event.get("chosen_options") or [""])[0]),
+            responder=event.get("responded_by_user"),
+            comment=(event.get("params_input") or {}).get("comment"),
+        )
+    elif event.get("error_type") == "timeout":
+        answer = no_answer(upgrade, tools, gate=gate, environment=environment)
+    else:
+        raise AirflowFailException(f"Airflow could not wait for an answer: {event['error']}")
+    run_context.deliver_quietly(tools)
+    return settle_answer(answer)
 
 
 class Staged(BaseOperator):
@@ -102,6 +132,21 @@ class StageOperator(Staged):
         return self.environment.name if self.environment else ""
 
 
+class VerdictOperator(StageOperator, BranchMixIn):
+    """The lane's one decision; the ways that were not taken are skipped without a process each, beside the one taken.
+
+    Airflow remembers what was followed: a way not taken that somebody clears by hand is skipped again.
+    """
+
+    inherits_from_skipmixin = True
+
+    def settle(self, context: Any, run_key: str, answer: Answer) -> dict[str, Any]:
+        told = super().settle(context, run_key, answer)
+        context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=told)  # the branch ends the task before it is kept
+        self.do_branch(context, f"{lane_group(self.place)}.{told['decision']}")
+        return told
+
+
 class GateApprovalOperator(ApprovalOperator):
     """Named people decide. Every answer, or its absence, is written to the ledger before anything follows from it.
 
@@ -137,29 +182,12 @@ class GateApprovalOperator(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        from changeover.usecases.answers import no_answer, record_answer
-
         upgrade, tools = run_context.running(self.pinned, context)
-        where = {"gate": self.gate, "environment": self.environment_name}
-        if "error" in event:
-            if event.get("error_type") != "timeout":
-                self.process_trigger_event_error(event)
-            silent = settle_answer(no_answer(upgrade, tools, **where))
-            if "seconds" in silent:
-                self._put_again(context, timedelta(seconds=silent["seconds"]))
-            return silent
-        answer = record_answer(
-            upgrade,
-            tools,
-            **where,
-            option=str((event.get("chosen_options") or [""])[0]),
-            responder=event.get("responded_by_user"),
-            comment=(event.get("params_input") or {}).get("comment"),
-        )
-        run_context.deliver_quietly(tools)
-        settled = settle_answer(answer)
+        settled = settle_event(upgrade, tools, event, gate=self.gate, environment=self.environment_name)
         if "seconds" in settled:
             self._put_again(context, timedelta(seconds=settled["seconds"]))
+        if "error" in event:
+            return settled
         # The comment is in the ledger. Airflow checks it only here, where a wrong one would fail an answered request.
         return super().execute_complete(context, {**event, "params_input": {}})
 
