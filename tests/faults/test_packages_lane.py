@@ -113,7 +113,7 @@ def site(place: Path, tmp_path: Path) -> Site:
     deb = debs.build(folder, OLD, settings="currency = SEK\n").read_bytes()
     debs.build(folder, NEW, settings="currency = SEK\nround = yes\n")
     for host in hosts:
-        machine.run_inside(host, "sh", "-c", "cat >/root/old.deb && dpkg -i /root/old.deb", data=deb)
+        machine.run_inside(host, "sh", "-c", "cat >/var/tmp/old.deb && dpkg -i /var/tmp/old.deb", data=deb)
         machine.run_inside(host, "sh", "-c", "mkdir -p /srv/ledger && echo 42 >/srv/ledger/balance")
         machine.run_inside(host, "systemctl", "enable", "--now", "ledgerd.service")
     releases = tmp_path / "releases"

@@ -85,7 +85,7 @@ def stage(place: Path, artefacts: Path) -> Stage:
     }
     made = Stage(Bench(state, "debian_packages", OLD, NEW, extra=extra), host)
     deb = (artefacts / "debian_packages" / OLD / f"{debs.NAME}_{OLD}_all.deb").read_bytes()
-    assert machine.run_inside(host, "sh", "-c", "cat >/root/old.deb && dpkg -i /root/old.deb", data=deb).returncode == 0
+    assert machine.run_inside(host, "sh", "-c", "cat >/var/tmp/old.deb && dpkg -i /var/tmp/old.deb", data=deb).returncode == 0
     made.inside(f"mkdir -p {DATA} && echo 42 >{DATA}/balance && echo 'currency = EUR' >{debs.SETTINGS}")
     made.inside("systemctl enable --now ledgerd.service apt-daily.timer apt-daily-upgrade.timer")
     return made
@@ -173,7 +173,7 @@ def test_a_reboot_into_an_old_kernel_is_a_failure(stage: Stage, tmp_path: Path) 
     (tree / "DEBIAN/control").write_text(f"{control}Description: a kernel that nothing boots\n", encoding="utf-8")
     deb = tmp_path / "kernel.deb"
     subprocess.run(["dpkg-deb", "--build", str(tree), str(deb)], check=True, capture_output=True)
-    machine.run_inside(stage.host, "sh", "-c", "cat >/root/k.deb && dpkg -i /root/k.deb", data=deb.read_bytes())
+    machine.run_inside(stage.host, "sh", "-c", "cat >/var/tmp/k.deb && dpkg -i /var/tmp/k.deb", data=deb.read_bytes())
     stage.begin()
     done = stage.bench.play("implement", HOST, debian_packages_reboot="always")
     assert not done.ok
@@ -212,7 +212,7 @@ def test_a_held_package_is_not_overridden(stage: Stage) -> None:
 def test_packages_left_half_way_are_found_before_anything_is_installed(stage: Stage) -> None:
     """U23: an interrupted run of the package tools is told, and not built upon."""
     stage.begin()
-    stage.inside(f"dpkg --unpack /root/old.deb; dpkg --audit | grep -q {debs.NAME}")
+    stage.inside(f"dpkg --unpack /var/tmp/old.deb; dpkg --audit | grep -q {debs.NAME}")
     refused = stage.bench.play("implement", HOST)
     assert "left packages half-way" in refused.failures[HOST]
 
