@@ -85,7 +85,8 @@ def stage(place: Path, artefacts: Path) -> Stage:
     }
     made = Stage(Bench(state, "debian_packages", OLD, NEW, extra=extra), host)
     deb = (artefacts / "debian_packages" / OLD / f"{debs.NAME}_{OLD}_all.deb").read_bytes()
-    assert machine.run_inside(host, "sh", "-c", "cat >/var/tmp/old.deb && dpkg -i /var/tmp/old.deb", data=deb).returncode == 0
+    done = machine.run_inside(host, "sh", "-c", "cat >/var/tmp/old.deb && dpkg -i /var/tmp/old.deb", data=deb)
+    assert done.returncode == 0
     made.inside(f"mkdir -p {DATA} && echo 42 >{DATA}/balance && echo 'currency = EUR' >{debs.SETTINGS}")
     made.inside("systemctl enable --now ledgerd.service apt-daily.timer apt-daily-upgrade.timer")
     return made
