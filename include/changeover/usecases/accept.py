@@ -14,6 +14,7 @@ from typing import Any
 
 from changeover.domain.acceptance import Retest, acceptance_gate
 from changeover.domain.estate import Host
+from changeover.domain.execution import ExecutionResult
 from changeover.domain.gate import GateResult
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.ports import Comparison, SuiteRun
@@ -46,28 +47,12 @@ class AcceptanceWanted:
 def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResult:
     """Read the hosts, run both suites beside each other, decide, and keep everything as evidence."""
     hosts = _hosts(upgrade, tools, wanted)
-    step = StepRecord(
-        upgrade.run.key,
-        wanted.environment,
-        wanted.gate,
-        _times_run(upgrade, tools, wanted) + 1,
-        tools.clock(),
-    )
+    turn = _times_run(upgrade, tools, wanted) + 1
+    step = StepRecord(upgrade.run.key, wanted.environment, wanted.gate, turn, tools.clock())
     tools.ledger.begin_step(step)
-    folder = evidence_path(upgrade, tools, wanted.environment, f"{wanted.gate}-{step.generation}")
+    folder = evidence_path(upgrade, tools, wanted.environment, f"{wanted.gate}-{turn}")
     with _tests_waiting(upgrade, tools, wanted, hosts, folder) as tests:
-        reading = run_on_hosts(
-            upgrade,
-            tools,
-            HostWork(
-                f"{wanted.gate}_verify",
-                "verify.yml",
-                wanted.environment,
-                wanted.target_version,
-                changes=False,
-                hosts=hosts,
-            ),
-        )
+        reading = _read(upgrade, tools, wanted, hosts)
         reports = {host.host: host.report for host in reading.hosts}
         suites = _run_suites(upgrade, tools, wanted, reports, tests)
     gate = acceptance_gate(
@@ -81,28 +66,38 @@ def accept(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> GateResu
         version_scheme=upgrade.release.version_scheme,
         retests=wanted.retests or _wanted_again(upgrade, tools, wanted),
     )
+    _record(upgrade, tools, gate, step, hosts, reports)
+    return gate
+
+
+def _read(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted, hosts: tuple[Host, ...]) -> ExecutionResult:
+    step, version = f"{wanted.gate}_verify", wanted.target_version
+    work = HostWork(step, "verify.yml", wanted.environment, version, changes=False, hosts=hosts)
+    return run_on_hosts(upgrade, tools, work)
+
+
+def _record(
+    upgrade: Upgrade,
+    tools: Tools,
+    gate: GateResult,
+    step: StepRecord,
+    hosts: tuple[Host, ...],
+    reports: Mapping[str, Mapping[str, Any]],
+) -> None:
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     for host, report in reports.items():
-        mark(
-            upgrade,
-            tools,
-            MarkKind.VERSION_DISCOVERED,
-            wanted.environment,
-            host=host,
-            key=f"{wanted.gate}-{wanted.environment}-{host}-{step.generation}",
-            version=report.get("version"),
-        )
-    status = StepStatus.SUCCESSFUL if gate.passed else StepStatus.FAILED
+        key = f"{step.step}-{step.environment}-{host}-{step.generation}"
+        version = report.get("version")
+        mark(upgrade, tools, MarkKind.VERSION_DISCOVERED, step.environment, host=host, key=key, version=version)
     tools.ledger.end_step(
         replace(
             step,
             ended_at=tools.clock(),
-            status=status,
+            status=StepStatus.SUCCESSFUL if gate.passed else StepStatus.FAILED,
             hosts={host.name: "seen" if host.name in gate.hosts_seen else "not seen" for host in hosts},
             reasons=gate.reasons(),
         )
     )
-    return gate
 
 
 def _wanted_again(upgrade: Upgrade, tools: Tools, wanted: AcceptanceWanted) -> tuple[Retest, ...]:
