@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import typer
 
 from changeover import wiring
 from changeover.errors import ChangeoverError
+from changeover.interrupts import ended_as_by_ctrl_c
 
 DEFAULT_PLAN = "lindgren/roundup-2.6.yaml"
 
@@ -22,8 +22,6 @@ def gameday(
     from changeover.gameday.ground import read_plan
     from changeover.gameday.matrix import chosen, play
 
-    # Whoever ends it wants what it has found so far, and nothing left running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = wiring.load_settings()
     path = plan or settings.plans / DEFAULT_PLAN
     try:
@@ -32,12 +30,13 @@ def gameday(
     except ChangeoverError as exc:
         typer.echo(str(exc), err=True)
         return 2
-    matrix = play(
-        cells,
-        plan=path,
-        home=settings.home / "gameday",
-        tell=(lambda text: None) if quiet else (lambda text: typer.echo(text, err=True)),
-    )
+    with ended_as_by_ctrl_c():  # whoever ends it wants what it has found so far, and nothing left running
+        matrix = play(
+            cells,
+            plan=path,
+            home=settings.home / "gameday",
+            tell=(lambda text: None) if quiet else (lambda text: typer.echo(text, err=True)),
+        )
     if as_json:
         typer.echo(json.dumps(matrix.as_json(), indent=2))
         return 0 if matrix.true else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import typer
 
 from changeover import wiring
 from changeover.errors import ChangeoverError
+from changeover.interrupts import ended_as_by_ctrl_c
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,9 +214,13 @@ def serve(*, port: int, sites: tuple[str, ...]) -> int:
         raise ChangeoverError("Airflow runs here already", where=server.url, then="end that one first, or use it")
     readings = wiring.shelf(settings).plans([settings.plans])
     people = logins(reading.document for reading in readings if reading.document)
-    for signum in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal and a service manager end it in order, too
-        signal.signal(signum, signal.default_int_handler)
-    server = airflow.start(settings, people=people, port=port)
+    with ended_as_by_ctrl_c():
+        return _serve(settings, airflow.start(settings, people=people, port=port), sites)
+
+
+def _serve(settings: Settings, server: AirflowServer, sites: tuple[str, ...]) -> int:
+    from changeover.orchestration import serve as airflow
+
     try:
         airflow.wait_ready(server)
         for site in sites:

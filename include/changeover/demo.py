@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from changeover import lab, wiring
 from changeover.demo_view import DemoView
 from changeover.errors import ChangeoverError
+from changeover.interrupts import ended_as_by_ctrl_c
 from changeover.orchestration import introduce_site, serve
 from changeover.orchestration.airflow_client import AirflowClient, AirflowError, DagRun, Request, Task
 from changeover.orchestration.processes import PidFile
@@ -67,7 +67,7 @@ def demo(*, fault: str | None = None, keep: bool | None = None, scene: Scene = T
     """
     settings = demo_settings()
     stays = sys.stdout.isatty() and sys.stdin.isatty() if keep is None else keep
-    with _alone(settings), _ended_like_interrupted():
+    with _alone(settings), ended_as_by_ctrl_c():
         play = Demonstration(settings, DemoView(), scene, fault)
         try:
             code = play.run()
@@ -324,18 +324,3 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
     finally:
         file.remove()
-
-
-@contextlib.contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demonstration as Ctrl-C does: in order."""
-
-    def interrupt(_signum: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = [(signum, signal.signal(signum, interrupt)) for signum in (signal.SIGTERM, signal.SIGHUP)]
-    try:
-        yield
-    finally:
-        for signum, handler in before:
-            signal.signal(signum, handler)

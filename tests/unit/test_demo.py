@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -109,13 +108,6 @@ def test_a_demonstration_that_was_killed_is_no_hindrance(tmp_path: Path) -> None
     with demo._alone(settings):
         assert PidFile(settings.airflow_home, "demo").process() is not None
     assert PidFile(settings.airflow_home, "demo").process() is None
-
-
-def test_being_terminated_is_like_ctrl_c() -> None:
-    """So that everything is ended in order, also under a service manager or when the terminal is closed."""
-    with pytest.raises(KeyboardInterrupt), demo._ended_like_interrupted():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(("state", "dag_id", "forgotten"), [

@@ -26,7 +26,6 @@ from changeover.usecases.evidence import (
     rows_read,
 )
 from changeover.usecases.lane_facts import (
-    back_out_step,
     earlier_change,
     lane_facts,
     lane_marks,
@@ -36,7 +35,7 @@ from changeover.usecases.lane_facts import (
     tell_versions,
 )
 from changeover.usecases.legs import Clock, Walk, go_through, hops
-from changeover.usecases.put_back import back_out_rollout, put_back
+from changeover.usecases.put_back import back_out_rollout, back_out_together
 from changeover.usecases.restore_points import no_way_back, record_points
 from changeover.usecases.run_on_hosts import HostWork, execution_running, run_on_hosts
 from changeover.usecases.start_gate import change_still_allows, give_place_back, may_begin
@@ -253,49 +252,7 @@ def back_out(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     points = _points_to_put_back(upgrade, tools, lane)
     if not points:
         return no(f"no proven restore point of {lane.name} is on record: a person must decide what is still possible")
-    try_number, chosen = len(_back_outs(upgrade, tools, lane)), tuple(points)
-    mark(
-        upgrade,
-        tools,
-        MarkKind.BACKING_OUT,
-        lane.name,
-        key=f"backing-out-{lane.name}-{try_number}",
-        hosts=list(chosen),
-        label=", ".join(dict.fromkeys(points.values())),
-    )
-    step = back_out_step(lane_marks(upgrade, tools, lane.name))
-    if faults := put_back(upgrade, tools, lane, points, step=step):
-        return no("the back-out failed: a person must look; the hosts' locks are kept", *faults)
-    gate = accept(
-        upgrade,
-        tools,
-        AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, chosen),
-    )
-    if not gate.passed:
-        return no(
-            "backed out, but the old release is not accepted: a person must look",
-            *gate.reasons(),
-        )
-    mark(
-        upgrade,
-        tools,
-        MarkKind.BACKED_OUT,
-        lane.name,
-        key=f"backed-out-{lane.name}-{try_number}",
-    )
-    freed = run_on_hosts(
-        upgrade,
-        tools,
-        HostWork(
-            f"release_{try_number}",
-            "release.yml",
-            lane.name,
-            upgrade.plan.from_version,
-            changes=True,
-        ),
-    )
-    tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")
-    return yes(f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks")
+    return back_out_together(upgrade, tools, lane, points)
 
 
 def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:

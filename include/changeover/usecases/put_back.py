@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from changeover.domain.batch import Standing, begun, changed, labels, serving, standings
+from changeover.domain.gate import GateResult
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
@@ -12,6 +14,8 @@ from changeover.usecases.batch_work import set_standing
 from changeover.usecases.lane_facts import back_out_step, lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
+
+FAILED = "the back-out failed: a person must look; the hosts' locks are kept"
 
 
 def put_back(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str], *, step: str) -> list[str]:
@@ -36,6 +40,18 @@ def put_back(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[
     return []
 
 
+def back_out_together(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str]) -> Answer:
+    """All hosts of the lane that are named, as they were changed: together."""
+    number = str(len(tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)))
+    taken = _take_back(upgrade, tools, lane, points, step="back_out", number=number)
+    if taken.faults:
+        return no(FAILED, *taken.faults)
+    if taken.gate is None or not taken.gate.passed:
+        return no("backed out, but the old release is not accepted: a person must look", *taken.reasons)
+    _end(upgrade, tools, lane, number=number)
+    return yes(f"{upgrade.plan.from_version} runs again, accepted by {taken.gate.checks_run} checks")
+
+
 def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     """Only hosts that were changed and were not opened to users; what those hold is for people to judge."""
     marks = lane_marks(upgrade, tools, lane.name)
@@ -50,8 +66,14 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     }
     for name in opened if lane.back_out == "per_environment" else ():
         set_standing(upgrade, tools, lane.name, name, Standing.BACK_OUT_PENDING, "it serves: people decide")
-    if faults := _taken_back(upgrade, tools, lane, chosen, number=number):
-        return no("the back-out failed: a person must look; the hosts' locks are kept", *faults)
+    if chosen:
+        taken = _take_back(upgrade, tools, lane, chosen, step=f"back_out_b{number}", number=f"b{number}")
+        if taken.faults or taken.reasons:
+            return no(FAILED, *(taken.faults or ("the old release is not accepted", *taken.reasons)))
+        for name in chosen:
+            set_standing(
+                upgrade, tools, lane.name, name, Standing.BACKED_OUT, "the old release is accepted", key=f"-b{number}"
+            )
     now = standings(everyone, lane_marks(upgrade, tools, lane.name))
     left = [f"{name} {now[name].replace('_', ' ')}" for name in touched if now[name] is not Standing.BACKED_OUT]
     if left:
@@ -60,39 +82,48 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
             f"`changeover settle {upgrade.run.key} --do resume` goes on with the rest; or close it, then "
             "`changeover run PLAN --mode back-out`",
         )
-    mark(upgrade, tools, MarkKind.BACKED_OUT, lane.name, key=f"backed-out-{lane.name}-b{number}")
-    work = HostWork("release_0", "release.yml", lane.name, upgrade.plan.from_version, changes=True)
-    freed = run_on_hosts(upgrade, tools, work)
-    tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")
+    _end(upgrade, tools, lane, number=f"b{number}")
     return yes(
         f"{upgrade.plan.from_version} runs again on {', '.join(touched) or 'every host'}; no other host was changed"
     )
 
 
-def _taken_back(
-    upgrade: Upgrade, tools: Tools, lane: Environment, chosen: Mapping[str, str], *, number: int
-) -> tuple[str, ...]:
-    if not chosen:
-        return ()
-    names = tuple(chosen)
+@dataclass(frozen=True)
+class _Taken:
+    """Why hosts were not put back, or what the old release's acceptance said of them."""
+
+    faults: tuple[str, ...] = ()
+    gate: GateResult | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.gate.reasons() if self.gate and not self.gate.passed else ()
+
+
+def _take_back(
+    upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str], *, step: str, number: str
+) -> _Taken:
+    """Said first, done, and proven; `number` tells one back-out of the run from the next."""
+    names = tuple(points)
     mark(
         upgrade,
         tools,
         MarkKind.BACKING_OUT,
         lane.name,
-        key=f"backing-out-{lane.name}-b{number}",
+        key=f"backing-out-{lane.name}-{number}",
         hosts=list(names),
-        label=", ".join(dict.fromkeys(chosen.values())),
+        label=", ".join(dict.fromkeys(points.values())),
     )
-    step = back_out_step(lane_marks(upgrade, tools, lane.name), f"back_out_b{number}")
-    if faults := put_back(upgrade, tools, lane, chosen, step=step):
-        return tuple(faults)
+    step = back_out_step(lane_marks(upgrade, tools, lane.name), step)
+    if faults := put_back(upgrade, tools, lane, points, step=step):
+        return _Taken(tuple(faults))
     wanted = AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, names)
-    gate = accept(upgrade, tools, wanted)
-    if not gate.passed:
-        return ("the old release is not accepted", *gate.reasons())
-    for name in names:
-        set_standing(
-            upgrade, tools, lane.name, name, Standing.BACKED_OUT, "the old release is accepted", key=f"-b{number}"
-        )
-    return ()
+    return _Taken(gate=accept(upgrade, tools, wanted))
+
+
+def _end(upgrade: Upgrade, tools: Tools, lane: Environment, *, number: str) -> None:
+    """The environment is backed out; its locks are given back, which is tried once."""
+    mark(upgrade, tools, MarkKind.BACKED_OUT, lane.name, key=f"backed-out-{lane.name}-{number}")
+    work = HostWork(f"release_{number}", "release.yml", lane.name, upgrade.plan.from_version, changes=True)
+    freed = run_on_hosts(upgrade, tools, work)
+    tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")
