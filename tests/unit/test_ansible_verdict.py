@@ -60,6 +60,7 @@ def test_a_missing_host_is_named() -> None:
     ],
 )
 def test_nobody_home_is_no_success(change: dict[str, object]) -> None:
+    """C10: three hosts are declared, none was processed, and the tool may well say `successful`."""
     hosts = ("app01", "app02", "app03")
     verdict = judge(facts(planned=hosts, **change))
     assert verdict.status is StepStatus.FAILED
