@@ -103,8 +103,7 @@ class AirflowClient:
 
     def dag_version(self, dag_id: str) -> int | None:
         """Number of the newest version of a DAG; None while Airflow does not know the DAG, or no longer offers it."""
-        dag = self._read(f"/dags/{_part(dag_id)}", absent_ok=True)
-        if dag is None or dag["is_stale"]:
+        if self._offered(dag_id) is None:
             return None
         versions = self._read(f"/dags/{_part(dag_id)}/dagVersions", order_by="-version_number", limit=1)
         found = versions["dag_versions"] if versions else []
@@ -112,10 +111,12 @@ class AirflowClient:
 
     def bundle_version(self, dag_id: str) -> str | None:
         """The version of the plans that a run started now is pinned to; None while Airflow offers no such DAG."""
+        dag = self._offered(dag_id)
+        return dag["bundle_version"] if dag else None
+
+    def _offered(self, dag_id: str) -> Any:
         dag = self._read(f"/dags/{_part(dag_id)}", absent_ok=True)
-        if dag is None or dag["is_stale"] or dag["bundle_version"] is None:
-            return None
-        return str(dag["bundle_version"])
+        return dag if dag and not dag["is_stale"] else None
 
     def wait_for_dag(self, dag_id: str, *, timeout: float = 60.0, newer_than: int = 0) -> int:
         """Wait until the DAG is offered in a version above `newer_than`; its number."""

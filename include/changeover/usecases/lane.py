@@ -53,6 +53,7 @@ from changeover.usecases.tools import (
     Reply,
     Tools,
     Upgrade,
+    back_outs,
     hosts_of,
     mark,
     no,
@@ -140,7 +141,7 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         tools,
         MarkKind.RESTORE_POINT_PROVEN,
         lane.name,
-        key=f"window-point-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
+        key=f"window-point-{lane.name}-{back_outs(upgrade, tools, lane.name)}",
         label=window_label(upgrade, tools, lane),
     )
     return yes(f"restore point {window_label(upgrade, tools, lane)} proven; {rows_read(data)}")
@@ -171,7 +172,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
     done = go_through(Walk(upgrade, tools, lane, label, may_begin, clock))
     if done.reply is Reply.YES:
-        tries = len(_back_outs(upgrade, tools, lane))
+        tries = back_outs(upgrade, tools, lane.name)
         mark(upgrade, tools, MarkKind.IMPLEMENTED, lane.name, key=f"implemented-{lane.name}-{tries}")
     return done
 
@@ -238,7 +239,7 @@ def commit(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         tools,
         MarkKind.COMMITTED,
         lane.name,
-        key=f"committed-{lane.name}-{len(_back_outs(upgrade, tools, lane))}",
+        key=f"committed-{lane.name}-{back_outs(upgrade, tools, lane.name)}",
     )
     return yes(f"{upgrade.plan.to_version} is kept; traffic is open")
 
@@ -321,8 +322,8 @@ def settled(upgrade: Upgrade, tools: Tools, lane: Environment) -> Verdict:
 def window_label(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
     """A second try after a back-out takes a restore point of its own, or what was written since would be lost."""
     label = f"{upgrade.run.key}-{lane.name}"
-    back_outs = len(_back_outs(upgrade, tools, lane))
-    return f"{label}-{back_outs + 1}" if back_outs else label
+    behind = back_outs(upgrade, tools, lane.name)
+    return f"{label}-{behind + 1}" if behind else label
 
 
 def _may_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -360,10 +361,6 @@ def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:
             )
         tools.tell(f"waiting: {', '.join(running)} still runs")
         time.sleep(1)
-
-
-def _back_outs(upgrade: Upgrade, tools: Tools, lane: Environment) -> tuple[object, ...]:
-    return tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)
 
 
 def _decided(upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decision) -> bool:

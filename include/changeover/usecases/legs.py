@@ -14,7 +14,7 @@ from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, run_on_hosts
-from changeover.usecases.tools import Answer, Reply, Tools, Upgrade, hosts_of, mark, no, yes
+from changeover.usecases.tools import Answer, Reply, Tools, Upgrade, back_outs, hosts_of, mark, no, yes
 
 if TYPE_CHECKING:
     from changeover.domain.execution import ExecutionResult
@@ -64,8 +64,7 @@ class Walk:
 
     @property
     def tries(self) -> int:
-        """Back-outs that lie behind: what is done again after one is another thing than before it."""
-        return len(self.tools.ledger.marks(self.upgrade.run.key, environment=self.name, kind=MarkKind.BACKED_OUT))
+        return back_outs(self.upgrade, self.tools, self.name)
 
 
 def go_through(walk: Walk) -> Answer:

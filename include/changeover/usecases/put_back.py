@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from changeover.domain.batch import Standing, begun, changed, labels, serving, standings
 from changeover.domain.gate import GateResult
@@ -13,43 +12,21 @@ from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.batch_work import set_standing
 from changeover.usecases.lane_facts import back_out_step, lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
-from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
+from changeover.usecases.tools import Answer, Tools, Upgrade, back_outs, hosts_of, mark, no, yes
 
 FAILED = "the back-out failed: a person must look; the hosts' locks are kept"
 
 
-def put_back(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str], *, step: str) -> list[str]:
-    """One execution for each restore point's label; every reason why it is not done. It stops at the first."""
-    for turn, label in enumerate(dict.fromkeys(points.values()), start=1):
-        hosts = tuple(h for h in hosts_of(upgrade, tools, lane.name) if points.get(h.name) == label)
-        done = run_on_hosts(
-            upgrade,
-            tools,
-            HostWork(
-                step if turn == 1 else f"{step}_point{turn}",
-                "back_out.yml",
-                lane.name,
-                upgrade.plan.from_version,
-                changes=True,
-                hosts=hosts,
-                restore_point=label,
-            ),
-        )
-        if not done.successful:
-            return list(done.reasons)
-    return []
-
-
 def back_out_together(upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str]) -> Answer:
     """All hosts of the lane that are named, as they were changed: together."""
-    number = str(len(tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)))
-    taken = _take_back(upgrade, tools, lane, points, step="back_out", number=number)
-    if taken.faults:
-        return no(FAILED, *taken.faults)
-    if taken.gate is None or not taken.gate.passed:
-        return no("backed out, but the old release is not accepted: a person must look", *taken.reasons)
+    number = str(back_outs(upgrade, tools, lane.name))
+    if faults := _put_back(upgrade, tools, lane, points, step="back_out", number=number):
+        return no(FAILED, *faults)
+    gate = _accepted(upgrade, tools, lane, points)
+    if not gate.passed:
+        return no("backed out, but the old release is not accepted: a person must look", *gate.reasons())
     _end(upgrade, tools, lane, number=number)
-    return yes(f"{upgrade.plan.from_version} runs again, accepted by {taken.gate.checks_run} checks")
+    return yes(f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks")
 
 
 def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -67,9 +44,11 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     for name in opened if lane.back_out == "per_environment" else ():
         set_standing(upgrade, tools, lane.name, name, Standing.BACK_OUT_PENDING, "it serves: people decide")
     if chosen:
-        taken = _take_back(upgrade, tools, lane, chosen, step=f"back_out_b{number}", number=f"b{number}")
-        if taken.faults or taken.reasons:
-            return no(FAILED, *(taken.faults or ("the old release is not accepted", *taken.reasons)))
+        if faults := _put_back(upgrade, tools, lane, chosen, step=f"back_out_b{number}", number=f"b{number}"):
+            return no(FAILED, *faults)
+        gate = _accepted(upgrade, tools, lane, chosen)
+        if not gate.passed:
+            return no(FAILED, "the old release is not accepted", *gate.reasons())
         for name in chosen:
             set_standing(
                 upgrade, tools, lane.name, name, Standing.BACKED_OUT, "the old release is accepted", key=f"-b{number}"
@@ -88,37 +67,42 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     )
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """Why hosts were not put back, or what the old release's acceptance said of them."""
-
-    faults: tuple[str, ...] = ()
-    gate: GateResult | None = None
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return self.gate.reasons() if self.gate and not self.gate.passed else ()
-
-
-def _take_back(
+def _put_back(
     upgrade: Upgrade, tools: Tools, lane: Environment, points: Mapping[str, str], *, step: str, number: str
-) -> _Taken:
-    """Said first, done, and proven; `number` tells one back-out of the run from the next."""
-    names = tuple(points)
+) -> tuple[str, ...]:
+    """Said first, then done: one execution for each restore point's label. Why it is not done; it stops at the first.
+
+    `number` tells one back-out of the run from the next.
+    """
     mark(
         upgrade,
         tools,
         MarkKind.BACKING_OUT,
         lane.name,
         key=f"backing-out-{lane.name}-{number}",
-        hosts=list(names),
+        hosts=list(points),
         label=", ".join(dict.fromkeys(points.values())),
     )
     step = back_out_step(lane_marks(upgrade, tools, lane.name), step)
-    if faults := put_back(upgrade, tools, lane, points, step=step):
-        return _Taken(tuple(faults))
-    wanted = AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, names)
-    return _Taken(gate=accept(upgrade, tools, wanted))
+    for turn, label in enumerate(dict.fromkeys(points.values()), start=1):
+        work = HostWork(
+            step if turn == 1 else f"{step}_point{turn}",
+            "back_out.yml",
+            lane.name,
+            upgrade.plan.from_version,
+            changes=True,
+            hosts=tuple(host for host in hosts_of(upgrade, tools, lane.name) if points.get(host.name) == label),
+            restore_point=label,
+        )
+        done = run_on_hosts(upgrade, tools, work)
+        if not done.successful:
+            return done.reasons
+    return ()
+
+
+def _accepted(upgrade: Upgrade, tools: Tools, lane: Environment, hosts: Iterable[str]) -> GateResult:
+    wanted = AcceptanceWanted("back_out_acceptance", lane.name, upgrade.plan.from_version, tuple(hosts))
+    return accept(upgrade, tools, wanted)
 
 
 def _end(upgrade: Upgrade, tools: Tools, lane: Environment, *, number: str) -> None:

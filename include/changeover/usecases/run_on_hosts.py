@@ -17,7 +17,7 @@ from changeover.domain.settlement import closed_by
 from changeover.errors import ExecutionError
 from changeover.ports import ExecutionSpec
 from changeover.usecases import taken
-from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
+from changeover.usecases.tools import Tools, Upgrade, back_outs, hosts_of, mark
 
 PLAYBOOK_LIMIT = timedelta(minutes=30)
 """Hard limit of a playbook that is not the implementation itself."""
@@ -81,8 +81,7 @@ def execution_running(upgrade: Upgrade, tools: Tools, environment: str) -> tuple
 
 def _generation(upgrade: Upgrade, tools: Tools, work: HostWork) -> int:
     if work.changes:
-        done = tools.ledger.marks(upgrade.run.key, environment=work.environment, kind=MarkKind.BACKED_OUT)
-        return changing_generation(back_outs=len(done))
+        return changing_generation(back_outs=back_outs(upgrade, tools, work.environment))
     return reading_generation(tools.ledger.steps(upgrade.run.key, environment=work.environment), work.step)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from changeover.domain.batch import begun, of_older_batch, standings
 from changeover.domain.estate import Host
+from changeover.domain.generation import changing_generation
 from changeover.domain.host_lock import Forced, HostHold, own_processes, takeover
 from changeover.domain.legs import plain, stage_of
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Mode
-from changeover.domain.record import Mark, MarkKind, StepStatus
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.settlement import (
     Driver,
     EnvironmentFacts,
@@ -281,12 +282,8 @@ def _facts(
     marks = since_back_out(all_marks)
     kinds = {m.kind for m in marks}
     decided, point = fresh(MarkKind.DECIDED, marks), fresh(MarkKind.RESTORE_POINT_PROVEN, all_marks)
-    generation = 1 + sum(m.kind is MarkKind.BACKED_OUT for m in all_marks)
-    tried = {
-        stage_of(step.step): _ending(tools, step.status, step.directory)
-        for step in every_step
-        if plain(step.step) in _CHANGING and step.generation == generation and not of_older_batch(step.step, all_marks)
-    }
+    generation = changing_generation(back_outs=sum(m.kind is MarkKind.BACKED_OUT for m in all_marks))
+    present = [step for step in every_step if step.generation == generation]
     truths = _truths(case, name, hosts, holds, touched=started, broken=broken)
     return EnvironmentFacts(
         name,
@@ -307,9 +304,18 @@ def _facts(
         decision=str(decided.data.get("decision")) if decided else None,
         restore_point=str(point.data.get("label", "")) if point else None,
         standings=standings((h.name for h in hosts), all_marks) if begun(all_marks) else {},
-        tried=tried,
-        at_stop=_stop(case, [step.step for step in every_step if step.generation == generation], truths),
+        tried=_tried(tools, present, all_marks),
+        at_stop=_stop(case, [step.step for step in present], truths),
     )
+
+
+def _tried(tools: Tools, steps: Sequence[StepRecord], marks: Sequence[Mark]) -> dict[str, str]:
+    """Stages that change hosts → how the newest of their steps ended."""
+    return {
+        stage_of(step.step): _ending(tools, step.status, step.directory)
+        for step in steps
+        if plain(step.step) in _CHANGING and not of_older_batch(step.step, marks)
+    }
 
 
 def _stop(case: Case, steps: Sequence[str], hosts: Sequence[HostTruth]) -> str:

@@ -12,7 +12,7 @@ from changeover.domain.record import MarkKind, StepStatus
 from changeover.domain.steering import RULE, Hold, Steering, steering
 from changeover.usecases.lane_clock import change_began, choices, night_facts
 from changeover.usecases.lane_facts import lane_marks, since_back_out
-from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, not_applicable, wait
+from changeover.usecases.tools import Answer, Tools, Upgrade, back_outs, mark, no, not_applicable, wait
 
 WAITS_IN_LANE = frozenset({"window", "readiness", "go_no_go", "restore_point", "implement", "acceptance", "sign_off"})
 WAITS_IN_PLAN = frozenset(
@@ -60,13 +60,12 @@ def write_ruling(upgrade: Upgrade, tools: Tools, ruling: Ruling, case: Case, env
     """Once for each case and action."""
     if upgrade.plan.night is None:
         return
-    back_outs = len(tools.ledger.marks(upgrade.run.key, environment=environment, kind=MarkKind.BACKED_OUT))
     mark(
         upgrade,
         tools,
         MarkKind.NIGHT_ACTED,
         environment,
-        key=f"night-{environment}-{case}-{ruling.action}-{back_outs}",
+        key=f"night-{environment}-{case}-{ruling.action}-{back_outs(upgrade, tools, environment)}",
         case=str(case),
         action=str(ruling.action),
         why=ruling.why,

@@ -163,6 +163,11 @@ def tell_cmdb(upgrade: Upgrade, tools: Tools, kind: str, op: str, **payload: Any
     tools.ledger.enqueue(CmdbWrite(f"{key}/{op}", key, kind, payload, tools.clock()))
 
 
+def back_outs(upgrade: Upgrade, tools: Tools, environment: str) -> int:
+    """How often this run backed the environment out: what is done again after it is another thing than before it."""
+    return len(tools.ledger.marks(upgrade.run.key, environment=environment, kind=MarkKind.BACKED_OUT))
+
+
 def hosts_of(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[Host, ...]:
     """The frozen hosts of an environment: the only ones a run may touch."""
     return tools.ledger.frozen_hosts(upgrade.run.key).get(environment, ())

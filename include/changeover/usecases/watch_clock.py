@@ -18,7 +18,7 @@ from changeover.domain.wall_clock import local_text
 from changeover.usecases.lane_clock import change_ends_by, clock_of
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.steer import write_ruling
-from changeover.usecases.tools import Tools, Upgrade, mark
+from changeover.usecases.tools import Tools, Upgrade, back_outs, mark
 
 SHORTEST = timedelta(seconds=1)
 NEAR = timedelta(minutes=15)
@@ -66,8 +66,7 @@ def change_limit(upgrade: Upgrade, tools: Tools, lane: Environment) -> timedelta
 
 def too_late_to_begin(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
     """Why a change that was announced and never started is not started any more; "" when it may, or runs already."""
-    back_outs = tools.ledger.marks(upgrade.run.key, environment=lane.name, kind=MarkKind.BACKED_OUT)
-    generation = changing_generation(back_outs=len(back_outs))
+    generation = changing_generation(back_outs=back_outs(upgrade, tools, lane.name))
     steps = tools.ledger.steps(upgrade.run.key, environment=lane.name)
     if any(plain(step.step) == "implement" and step.generation == generation for step in steps):
         return ""
