@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from changeover.adapters import bounded_process
@@ -23,10 +21,12 @@ from changeover.domain.estate import Host
 from changeover.domain.gate import CheckState, GateResult
 from changeover.errors import GateError
 from changeover.ports import Credentials
+from tests.support.execution import our_children, wait_until
 from tests.support.sshd import Sshd, free_port, sshd
 
 pytestmark = pytest.mark.lab
 LIMIT = timedelta(seconds=60)
+SUITE = "pytest -p testinfra"
 SECRET = 'geheim & "streng" 4711'  # with what JSON, XML and Python each quote in their own way
 
 
@@ -101,9 +101,8 @@ def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
 
 def left_over() -> list[str]:
     """Command lines of our children that still run."""
-    children = psutil.Process().children(recursive=True)
-    lines = [" ".join(child.cmdline()) for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [line for line in lines if line.startswith(("ssh ", "ssh-agent")) or "pytest -p testinfra" in line]
+    lines = [line for _, line in our_children()]
+    return [line for line in lines if line.startswith(("ssh ", "ssh-agent")) or SUITE in line]
 
 
 def gate(run: SuiteRun, *hosts: str) -> GateResult:
@@ -392,7 +391,7 @@ def test_tests_whose_caller_dies_before_the_word_never_begin(tmp_path: Path) -> 
 
 
 def test_a_killed_suite_is_no_answer(run: Runner, tmp_path: Path) -> None:
-    killer = threading.Thread(target=_kill_soon)
+    killer = threading.Thread(target=_kill_the_suite)
     killer.start()
     with pytest.raises(GateError, match="killed by signal 9"):
         run("def test_waits(host): host.run('sleep 60')\n")
@@ -400,18 +399,10 @@ def test_a_killed_suite_is_no_answer(run: Runner, tmp_path: Path) -> None:
     assert "test_waits" in (tmp_path / "evidence" / "acceptance.txt").read_text()
 
 
-def _kill_soon() -> None:
-    for _ in range(200):
-        time.sleep(0.1)
-        for child in psutil.Process().children(recursive=True):
-            line = " ".join(child.cmdline()) if child.is_running() else ""
-            if "sleep 60" in line and "-F" in line:
-                parent = child.parent()
-                while parent is not None and "pytest -p testinfra" not in " ".join(parent.cmdline()):
-                    parent = parent.parent()
-                if parent is not None:
-                    os.kill(parent.pid, signal.SIGKILL)
-                    return
+def _kill_the_suite() -> None:
+    """As soon as its test is at work on a host."""
+    wait_until(lambda: any("sleep 60" in line and "-F" in line for _, line in our_children()))
+    next(child for child, line in our_children() if SUITE in line).kill()
 
 
 def test_no_secret_is_kept(run: Runner, tmp_path: Path, credentials: Credentials) -> None:

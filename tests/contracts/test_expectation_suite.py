@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from changeover.domain.gate import CheckState
 from changeover.errors import GateError, PlanError
 from changeover.ports import Comparison
 from changeover.settings import load
+from tests.support.execution import our_children, wait_until
 
 LIMIT = timedelta(minutes=2)
 
@@ -275,7 +274,7 @@ def test_a_suite_over_its_limit_is_no_answer(suite: GreatExpectationsSuite, tmp_
 
 def test_a_killed_process_is_no_answer(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     """SIGKILL in the middle is told as such."""
-    killer = threading.Timer(1, _kill_all)
+    killer = threading.Thread(target=_kill_one)
     killer.start()
     with pytest.raises(GateError, match="signal 9"):
         suite.run("shop", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path, timeout=LIMIT)
@@ -285,10 +284,7 @@ def test_a_killed_process_is_no_answer(suite: GreatExpectationsSuite, tmp_path: 
 def test_a_warmed_process_is_used_once_and_ended_when_not_used(suite: GreatExpectationsSuite, tmp_path: Path) -> None:
     suite.warm()
     suite.warm()
-    deadline = time.monotonic() + 10
-    while len(children()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)  # one that was only just started does not have its own name yet
-    assert len(children()) == 2
+    wait_until(lambda: len(children()) == 2)
     run = suite.run("shop", before=WHOLE, after=WHOLE, environment="e", evidence=tmp_path, timeout=LIMIT)
     assert all(r.state is CheckState.PASSED for r in run.results)
     assert len(children()) == 1
@@ -395,17 +391,14 @@ def test_an_application_without_expectations_is_told(tmp_path: Path) -> None:
         GreatExpectationsSuite(tmp_path).queries("shop", "8.0")
 
 
-def _kill_all() -> None:
-    for child in children():
-        os.kill(child.pid, signal.SIGKILL)
+def _kill_one() -> None:
+    wait_until(children)
+    children()[0].kill()
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE and "expectation_process" in " ".join(child.cmdline())
-    ]
+    """One that was only just started does not have its own name yet."""
+    return [child for child, line in our_children() if "expectation_process" in line]
 
 
 @pytest.mark.parametrize("directory", sorted(path for path in load({}).expectations.iterdir() if path.is_dir()))

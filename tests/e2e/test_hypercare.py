@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from changeover.orchestration.airflow_client import AirflowError, DagRun, Reques
 from changeover.settings import PROJECT
 from tests.support.airflow import TestAirflow, airflow, settings_at
 from tests.support.content import put
+from tests.support.sshd import free_port
 
 pytestmark = pytest.mark.e2e
 DAG = "lindgren.roundup-2.6"
@@ -48,9 +48,7 @@ def a_key() -> str:
 
 def an_estate() -> Estate:
     """Hosts on ports at which nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     environments: list[dict[str, Any]] = [
         {
             "name": name,

@@ -103,12 +103,12 @@ def test_the_caller_and_its_supervisor_may_die(bench: Bench) -> None:
 
 _CALLER = """
 import os, pathlib, subprocess, sys
-root, address, port, key, known, user = sys.argv[1:7]
-if len(sys.argv) == 7:
+root, address, port, key, known, user, sshd = sys.argv[1:8]
+if len(sys.argv) == 8:
     sys.exit(subprocess.call([sys.executable, *sys.orig_argv[1:], "task"]))
 from tests.support.execution import Bench
 from tests.support.sshd import Sshd
-server = Sshd(address, int(port), user, pathlib.Path(root), pathlib.Path(key).read_text(), known)
+server = Sshd(address, int(port), user, pathlib.Path(root), pathlib.Path(key).read_text(), known, int(sshd))
 bench = Bench(pathlib.Path(root), server)
 (bench.root / "task.pid").write_text(str(os.getpid()))
 spec = bench.spec((bench.root / "tasks.yml").read_text())
@@ -127,6 +127,7 @@ def _supervised_caller(bench: Bench) -> subprocess.Popen[bytes]:
         str(server.directory / "client_key"),
         server.known_hosts,
         server.user,
+        str(server.pid),
     ]
     environment = {**os.environ, "PYTHONPATH": f"{PROJECT}/include:{PROJECT}"}
     return subprocess.Popen([sys.executable, "-c", _CALLER, *arguments], env=environment, cwd=PROJECT)

@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from changeover.adapters.ansible_runs import AnsibleExecutor
 from changeover.domain.estate import Host
 from changeover.ports import Credentials, ExecutionSpec
@@ -102,6 +104,16 @@ def wait_until(true: Callable[[], object], *, seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < until, "it did not come about in time"
         time.sleep(0.05)
+
+
+def our_children() -> list[tuple[psutil.Process, str]]:
+    """Every living process below this one, with its command line; any may end while it is looked at."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append((child, " ".join(child.cmdline())))
+    return found
 
 
 def processes_with(text: str) -> list[int]:

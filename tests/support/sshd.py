@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+PORTS = range(12000, 18000)
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin")
 
 
@@ -27,10 +29,7 @@ class Sshd:
     directory: Path
     key: str
     known_hosts: str
-
-    @property
-    def pid(self) -> int:
-        return int((self.directory / "sshd.pid").read_text())
+    pid: int
 
 
 @contextlib.contextmanager
@@ -63,6 +62,7 @@ def sshd(directory: Path, *, address: str = "127.0.0.1", port: int = 0) -> Itera
             directory=directory,
             key=(directory / "client_key").read_text(),
             known_hosts=f"[{address}]:{port} {' '.join((directory / 'host_key.pub').read_text().split()[:2])}",
+            pid=process.pid,
         )
     finally:
         process.send_signal(signal.SIGTERM)
@@ -75,9 +75,13 @@ def make_key(path: Path, kind: str = "ed25519") -> None:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as sock:
-        sock.bind((address, 0))
-        return int(sock.getsockname()[1])
+    """Nobody listens there now, and no connection that goes out gets it by chance."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address, port))
+            return port
+    raise RuntimeError(f"no port of {address} is free from {PORTS.start} to {PORTS.stop}")
 
 
 def _configure(directory: Path, address: str, port: int, home: Path) -> None:
@@ -85,7 +89,7 @@ def _configure(directory: Path, address: str, port: int, home: Path) -> None:
         f"""ListenAddress {address}
 Port {port}
 HostKey {directory}/host_key
-PidFile {directory}/sshd.pid
+PidFile none
 AuthorizedKeysFile {directory}/authorized_keys
 # The directory of a test lies under a temporary directory that others may write to.
 StrictModes no

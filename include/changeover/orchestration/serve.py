@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from changeover.settings import Settings
 
 ADMINISTRATOR = "admin"
 COMPONENTS = ("api-server", "execution-api", "scheduler", "dag-processor", "triggerer")
+PORTS = range(18000, 22200)
 _HEALTH_NAMES = {
     "scheduler": "scheduler",
     "dag-processor": "dag_processor",
@@ -103,7 +105,8 @@ def start(
     logins = {ADMINISTRATOR: "admin", **(people or {})}
     _write_keys(home / "airflow.cfg")
     _write_passwords(home / "passwords.json", logins)
-    ports = {"port": port or free_port(), "execution_port": free_port()}
+    execution_port = free_port(other_than=port)
+    ports = {"port": port or free_port(other_than=execution_port), "execution_port": execution_port}
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
         **airflow_environment(
@@ -194,11 +197,20 @@ def _server(settings: Settings, record: Mapping[str, Any]) -> AirflowServer:
     return AirflowServer(settings, **{**record, "components": tuple(record["components"])})
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses right now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(*, other_than: int) -> int:
+    """A port of 127.0.0.1 that nobody uses right now, and that no program gets by chance.
+
+    Below the 32768 where Linux begins when it picks a port for a connection that goes out: a server that is started
+    again must find its port free, whatever was connected in between. Labs take theirs from 22200 on.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        if port != other_than and is_free(port):
+            return port
+    raise AirflowError(
+        f"no port of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1} is free",
+        where="127.0.0.1",
+        then="see with `ss -ltn` who listens there, and end what is not needed",
+    )
 
 
 def _not_ready(server: AirflowServer, client: httpx.Client, waiting: tuple[str, ...]) -> tuple[str, ...]:
