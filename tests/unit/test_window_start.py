@@ -270,6 +270,16 @@ def test_a_night_that_cannot_hold_the_work_is_not_approved(world: World) -> None
     assert "window-too-short (training): measured work and back-out need 2:30:02" in answer.text
 
 
+def test_a_back_out_that_the_plan_would_stop_half_way_is_not_approved(world: World) -> None:
+    """The window holds it, and the limit of its step does not."""
+    order = in_window(third_saturday())
+    short = [each.model_dump() | {"restore_within": "59m"} for each in order.environments]
+    upgrade, tools = rehearsed(world, order.model_copy(update={"environments": plan(environments=short).environments}))
+    answer = planning.write_run_sheet(upgrade, tools)
+    assert answer.reply is Reply.NO
+    assert "limit-too-short-back-out (training): back_out takes 1:00:00" in answer.text
+
+
 def _order() -> dict[str, Any]:
     return plan().statement_of_work.model_dump() | {"valid_until": "2027-12-31"}
 

@@ -196,6 +196,9 @@ class Environment(Document):
     out, what the analysis measures counts."""
     implement_within: Span = timedelta(hours=2)
     """Limit of the implementation step, of all its legs together; past it the step is stopped and counts as failed."""
+    restore_within: Span = timedelta(hours=2)
+    """Limit of each step that copies the data: the restore point, the back-out, the building of the baseline; past it
+    the step is stopped and counts as failed. The approval waits for one that measured times do not fit into."""
     batches: Batches | None = None
     """Changes the hosts in batches; without it all hosts are closed, changed and accepted together."""
     variables: Mapping[str, str | int | bool] = Field(default_factory=dict)

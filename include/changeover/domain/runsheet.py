@@ -61,11 +61,11 @@ class Durations:
             Step(name, one, change if plain(name) == "implement" else Reversible.YES) for name, one in self.between
         )
         return (
-            Step("restore_point", self._estimate("restore_point"), Reversible.YES),
-            Step("implement", self._estimate("implement"), change),
+            Step("restore_point", self.of("restore_point"), Reversible.YES),
+            Step("implement", self.of("implement"), change),
             *between,
-            Step("acceptance", self._estimate("acceptance"), Reversible.YES),
-            Step("commit", self._estimate("commit"), Reversible.NO),
+            Step("acceptance", self.of("acceptance"), Reversible.YES),
+            Step("commit", self.of("commit"), Reversible.NO),
         )
 
     def legs(self) -> tuple[timedelta, ...]:
@@ -78,7 +78,8 @@ class Durations:
         took[-1] += self.acceptance
         return tuple(took)
 
-    def _estimate(self, name: str) -> Estimate:
+    def of(self, name: str) -> Estimate:
+        """Of a step by its name, with P50 and P90 where they are known."""
         longest: timedelta = getattr(self, name)
         return self.estimates.get(name) or Estimate(longest, longest)
 

@@ -15,7 +15,7 @@ from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import business_data_before, evidence_path, keep_business_data
 from changeover.usecases.lane_facts import lane_marks, newest_gate
 from changeover.usecases.restore_points import no_way_back, record_points
-from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, run_on_hosts
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of, mark
 from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock
 
@@ -150,7 +150,7 @@ def _work(
         changes=True,
         hosts=hosts,
         restore_point=batch.label,
-        limit=lane.implement_within if stage == "implement" else PLAYBOOK_LIMIT,
+        limit=lane.implement_within if stage == "implement" else None,
     )
 
 

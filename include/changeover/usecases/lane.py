@@ -64,7 +64,8 @@ from changeover.usecases.tools import (
 from changeover.usecases.watch_clock import change_limit, clock_watch, ended_by_clock, too_late_to_begin
 from changeover.usecases.window_gate import window_for_leg, window_now, window_still
 
-WORK_ENDS_WITHIN = timedelta(hours=4)
+ENDING = timedelta(minutes=15)
+"""What an execution that came to its limit is given to end, on hosts that answer slowly."""
 
 
 def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
@@ -351,7 +352,7 @@ def _not_our_turn(upgrade: Upgrade, tools: Tools, lane: Environment) -> str:
 
 
 def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:
-    until = tools.clock() + WORK_ENDS_WITHIN
+    until = tools.clock() + max(lane.implement_within, lane.restore_within) + ENDING
     while running := execution_running(upgrade, tools, lane.name):
         if tools.stop() or tools.clock() > until:
             raise ChangeoverError(

@@ -13,7 +13,7 @@ from changeover.ports import fresh
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.restore_points import record_points
-from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, run_on_hosts
+from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade, back_outs, hosts_of, mark, no, yes
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _label(walk: Walk, hop: Hop) -> str:
 
 
 def _run(
-    walk: Walk, hop: Hop, step: str, playbook: str, target: str, *, limit: timedelta = PLAYBOOK_LIMIT
+    walk: Walk, hop: Hop, step: str, playbook: str, target: str, *, limit: timedelta | None = None
 ) -> ExecutionResult:
     work = HostWork(
         hop.step(step),

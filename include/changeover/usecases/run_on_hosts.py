@@ -20,7 +20,8 @@ from changeover.usecases import taken
 from changeover.usecases.tools import Tools, Upgrade, back_outs, hosts_of, mark
 
 PLAYBOOK_LIMIT = timedelta(minutes=30)
-"""Hard limit of a playbook that is not the implementation itself."""
+"""Hard limit of a playbook that neither changes the release nor copies the data."""
+COPIES_DATA = frozenset({"build.yml", "restore_point.yml", "back_out.yml"})
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class HostWork:
     hosts: tuple[Host, ...] = ()
     sources: tuple[Host, ...] = ()
     restore_point: str = ""
-    limit: timedelta = PLAYBOOK_LIMIT
+    limit: timedelta | None = None
+    """The one of its playbook when None."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     hop: Hop | None = None
     """The leg that it is a step of; the plan's whole way when None."""
@@ -67,6 +69,11 @@ def _refuse_if_closed(upgrade: Upgrade, tools: Tools, work: HostWork) -> None:
             where=f"{work.environment} {work.step}",
             then="start a new run",
         )
+
+
+def playbook_limit(upgrade: Upgrade, work: HostWork) -> timedelta:
+    """What copies the data takes as long as there is data; only the plan can know how much."""
+    return upgrade.plan.environment(work.environment).restore_within if work.playbook in COPIES_DATA else PLAYBOOK_LIMIT
 
 
 def execution_running(upgrade: Upgrade, tools: Tools, environment: str) -> tuple[str, ...]:
@@ -116,7 +123,7 @@ def _once(
         hosts=hosts,
         sources=work.sources,
         variables=_variables(upgrade, tools, work),
-        timeout=work.limit,
+        timeout=work.limit or playbook_limit(upgrade, work),
         directory=directory,
     )
     credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))

@@ -9,6 +9,7 @@ from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes, freezes_of
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.legs import Hop
+from changeover.domain.limits import limit_findings
 from changeover.domain.no_return import Reversible, time_needed
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode
@@ -162,6 +163,7 @@ def planning_gate(upgrade: Upgrade, tools: Tools) -> GateResult:
         findings = (
             *window_findings(upgrade.plan, upgrade.lanes, freezes, now=tools.clock()),
             *_too_short(upgrade, tools),
+            *_over_limits(upgrade, tools),
             *clashes(upgrade, tools),
             *_night_not_covered(upgrade),
         )
@@ -192,6 +194,11 @@ def _too_short(upgrade: Upgrade, tools: Tools) -> Iterator[Finding]:
                 f"measured work and back-out need {needs}, the night {night.told()} has {night.length}",
                 remediation="a longer window, or less work in it",
             )
+
+
+def _over_limits(upgrade: Upgrade, tools: Tools) -> Iterator[Finding]:
+    for lane in upgrade.lanes:
+        yield from limit_findings(lane, durations(upgrade, tools, lane))
 
 
 def _answer(upgrade: Upgrade, tools: Tools, lane: Environment, ask: Callable[..., StartDecision], first: str) -> Answer:

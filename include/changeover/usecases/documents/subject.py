@@ -12,7 +12,7 @@ from changeover.domain.blueprint_table import SUB_PROCESSES
 from changeover.domain.brand import Brand
 from changeover.domain.check import Catalogue, Check, CheckStage
 from changeover.domain.lane import RoleDescription
-from changeover.domain.plan import Approval, Plan
+from changeover.domain.plan import Approval, Environment, Plan
 from changeover.domain.progress import Actual, progress
 from changeover.domain.record import Run
 from changeover.domain.release import ReleaseRecord
@@ -23,7 +23,6 @@ from changeover.domain.window import duration_text
 from changeover.ports import Ledger
 from changeover.usecases.accept import SUITE_LIMIT
 from changeover.usecases.planning_facts import times_of
-from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT
 from changeover.usecases.run_view import view_run
 
 LOOKED_AT = 200
@@ -89,7 +88,7 @@ def gather(given: Given, ledger: Ledger | None, *, run: Run | None = None, start
     view = view_run(ledger, run, order=order) if ledger and run else None
     found = times_of(ledger, plan, None, run=run) if ledger else Durations()
     of_lanes = [(lane, times_of(ledger, plan, lane, run=run) if ledger else found) for lane in plan.lanes]
-    lanes = [lane_times(lane, _complete(times, lane.implement_within)) for lane, times in of_lanes]
+    lanes = [lane_times(lane, _complete(times, lane)) for lane, times in of_lanes]
     begins = start or (run.opened_at.date() if run else None)
     timed = frozenset(name for name in ("restore_point", "implement", "acceptance", "back_out") if getattr(found, name))
     return Subject(
@@ -116,14 +115,14 @@ def earliest_start(given: Given) -> date:
     return working(max(days))
 
 
-def _complete(found: Durations, implement_within: timedelta) -> Durations:
+def _complete(found: Durations, lane: Environment) -> Durations:
     """Where nothing was measured, the longest that the step is given."""
     return replace(
         found,
-        restore_point=found.restore_point or PLAYBOOK_LIMIT,
-        implement=found.implement or implement_within,
+        restore_point=found.restore_point or lane.restore_within,
+        implement=found.implement or lane.implement_within,
         acceptance=found.acceptance or 2 * SUITE_LIMIT,
-        back_out=found.back_out or PLAYBOOK_LIMIT,
+        back_out=found.back_out or lane.restore_within,
     )
 
 
