@@ -236,6 +236,59 @@ def test_the_vendors_condition_before_the_next_leg_is_part_of_its_gate(world: Wo
     assert "implement_leg2" not in [spec.step for spec in world.specs]
 
 
+NO_WORK = "test_no_work_is_left"
+WAITS = [{"what": "its background work has ended", "source": "notes", "acceptance_test": NO_WORK}]
+
+
+def one_leg(world: World) -> tuple[Upgrade, Tools]:
+    """From 2.0.0, whose record wants something before it is left, straight to 2.6.0."""
+    records = (record(OLD, "==1.9", before_leaving=WAITS), record(NEW, ">=2.0,<2.6"))
+    upgrade = dataclasses.replace(world.upgrade(), record=records[-1], product=Product("tracker", records))
+    tools = world.tools()
+    assert check_entry(upgrade, tools).reply is Reply.YES
+    assert analyse_release(upgrade, tools).reply is Reply.YES
+    world.approve(upgrade)
+    return upgrade, tools
+
+
+@pytest.mark.parametrize("says", ["no", "nothing"])
+def test_a_release_that_may_not_be_left_yet_is_found_before_anything_is_closed(world: World, says: str) -> None:
+    """V15: a migration still active, or nothing that could say so; no host is locked, closed or changed."""
+    world.tests = {NO_WORK: {"training"}} if says == "no" else {}
+    upgrade, tools = one_leg(world)
+    answers = go(upgrade, tools, upgrade.lanes[0])
+    assert answers["restore_point"].reply is Reply.NO
+    wanted = "test_no_work_is_left on train1: failed" if says == "no" else "test_no_work_is_left did not run"
+    assert answers["restore_point"].text.startswith("2.0.0 may not be left yet")
+    assert wanted in answers["restore_point"].text
+    assert world.playbooks("training") == ["readiness.yml", "verify.yml"]
+    verdict = world.ledger.outcomes(upgrade.run.key)["training"]
+    assert verdict.outcome is Outcome.REFUSED
+    assert any(wanted in reason for reason in verdict.reasons)
+
+
+def test_a_release_that_may_be_left_is_left_and_not_asked_again_with_its_traffic_closed(world: World) -> None:
+    world.tests = {NO_WORK: set()}
+    upgrade, tools = one_leg(world)
+    training = upgrade.lanes[0]
+    for stage in GATES[:3]:
+        assert getattr(lane, stage)(upgrade, tools, training).reply is Reply.YES
+    world.caller_lost.add("restore_point")
+    with pytest.raises(ConnectionError):
+        lane.restore_point(upgrade, tools, training)
+    world.tests = {NO_WORK: {"training"}}
+    assert lane.restore_point(upgrade, tools, training).reply is Reply.YES
+    gates = [gate for _, gate in world.ledger.gates(upgrade.run.key, environment="training")]
+    assert [(gate.gate, gate.passed) for gate in gates if gate.gate == "before_leaving"] == [("before_leaving", True)]
+
+
+def test_the_baseline_a_copy_of_productions_data_is_asked_first(world: World) -> None:
+    world.tests = {NO_WORK: {"baseline"}}
+    upgrade, tools = one_leg(world)
+    assert baseline.build(upgrade, tools).text.startswith("2.0.0 may not be left yet")
+    assert [gate.gate for _, gate in world.ledger.gates(upgrade.run.key, environment="baseline")] == ["before_leaving"]
+
+
 def test_all_legs_share_the_plans_one_limit(world: World) -> None:
     within = {"implement_within": timedelta(minutes=3)}
     of = plan(environments=[environment.model_copy(update=within) for environment in plan().environments])

@@ -12,9 +12,10 @@ from changeover.adapters.document_search import Kind, placed
 from changeover.adapters.schema_faults import add_faults, validate
 from changeover.adapters.yaml_text import read_yaml
 from changeover.domain.fault import Fault, Reading, dotted
-from changeover.domain.path import Product, between_faults
+from changeover.domain.path import Product
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.release_faults import record_faults
+from changeover.domain.release_misfits import between_faults
 
 
 def load_release(name: str, *, releases: Path) -> ReleaseRecord:

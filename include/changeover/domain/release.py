@@ -203,7 +203,8 @@ class Condition(Document):
     what: Line
     """What must be true, such as: the migrations in the background have ended."""
     acceptance_test: str = ""
-    """Name of the acceptance test that proves it; while there is none, no plan may have a leg that ends here."""
+    """Name of the acceptance test that proves it; while there is none, no plan may have a leg that ends here and
+    another after it, nor start from here."""
     source: Text
     """Where the vendor says so."""
 

@@ -25,6 +25,7 @@ def _leg(leg: Leg, count: int) -> Branch:
         f"leg {leg.number} of {count}",
         f"{leg.from_version} → {leg.to_version} ({leg.release})",
         (
+            *(Branch("before it begins", condition.what) for condition in leg.before),
             Branch("restore point", leg.restore_point),
             Branch("gate", leg.gate),
             Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
@@ -46,6 +47,8 @@ def by_legs(hops: tuple[Hop, ...]) -> str:
 
 def leg_branches(hops: tuple[Hop, ...]) -> Iterator[Branch]:
     """What a lane does leg by leg; the last one's gate is the lane's own acceptance."""
+    for what, test in hops[0].before:
+        yield Branch("before the restore point", f"{what} (acceptance test {test or 'missing'})")
     if len(hops) < 2:
         return
     for hop in hops:

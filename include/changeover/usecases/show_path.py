@@ -52,6 +52,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "to": leg.to_version,
         "release": leg.release,
         "restore_point": leg.restore_point,
+        "before": [condition.model_dump(mode="json") for condition in leg.before],
         "gate": leg.gate,
         "estimate": duration_text(leg.estimate) if leg.estimate else None,
         "share": leg.share,
