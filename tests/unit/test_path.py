@@ -382,6 +382,22 @@ def test_what_does_not_fit_between_records_is_told() -> None:
     assert [misfit.release for misfit in between_faults(mixed)] == ["2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("covers", "of_three", "told"),
+    [
+        ([">=1,<9"], [], "'>=1,<9' holds 3, which app/3 describes"),
+        ([">=2,<2.8"], [">=2.5,<4"], "'>=2,<2.8' overlaps with what app/3 covers"),
+        (["==2.*"], [">=2.5,<4"], "'==2.*' overlaps with what app/3 covers"),
+        ([">=2,<3"], ["==3.*"], ""),
+    ],
+)
+def test_a_version_is_spoken_for_by_one_record_alone(covers: list[str], of_three: list[str], told: str) -> None:
+    """Whoever is on it would have a mandatory stop behind that was never made: 1.5 -> 3 would not stop at 2."""
+    known = (record("2", ">=1,<2", covers=covers), record("3", ">=1,<3", stops=("2",), covers=of_three))
+    found = {misfit.release: misfit for misfit in between_faults(known)}
+    assert (found["2"].path, found["2"].message) == (("covers", 0), told) if told else not found
+
+
 def test_a_plan_for_another_version_than_its_record_describes_is_told_once() -> None:
     wanted = record("3", ">=1,<3")
     found = release_findings(wanted, product_of(wanted), from_version="1", to_version="3.1")

@@ -176,6 +176,35 @@ def test_a_defect_whose_ranges_make_no_sense_is_told(content: Settings, old: str
     assert words in fault
 
 
+STOPS = "mandatory_stops: [{release: '1.9', reason: a, source: b}, {release: '1.9', reason: c, source: d}]\n"
+LIFTED = "lifted: {by: vendor, on: 2026-09-01, reason: Mended}"
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("downgrade_to: ['>=1.8']\n", "downgrade_to.0: '>=1.8' holds 1.10 or newer ones; a downgrade goes to older"),
+        (
+            "downgrade_to: ['==1.9', '==1.11']\n",
+            "downgrade_to.1: '==1.11' holds 1.10 or newer ones; a downgrade goes to",
+        ),
+        (STOPS, "mandatory_stops.1.release: '1.9' is named twice"),
+        (
+            "recall: {since: 2026-09-02, reason: It loses mail, may_lift: [vendor], source: mail, " + LIFTED + "}\n",
+            "recall.lifted.on: 2026-09-01 lies before the recall, 2026-09-02",
+        ),
+        ("downgrade_to: ['>=1.9,<1.8']\n", "downgrade_to.0: '>=1.9,<1.8' contradicts itself: no version can be in it"),
+        (DEFECT.replace("'<1.9'", "'>=1.9,<1.8'"), "known_defects.0.affects.0: '>=1.9,<1.8' contradicts itself"),
+        ("requires: {python: ','}\n", "requires.python: not a version range: ','"),
+        ("requires: {python: '>=9,<8'}\n", "requires.python: '>=9,<8' contradicts itself"),
+        ("downgrade_to: [',']\n", "downgrade_to.0: not a version range: ','"),
+    ],
+)
+def test_what_contradicts_itself_is_told(content: Settings, more: str, fault: str) -> None:
+    write(content, RELEASE + more)
+    assert any(f" {fault}" in one for one in told(content)), told(content)
+
+
 def test_records_that_do_not_fit_each_other_are_told_at_their_lines(content: Settings) -> None:
     stop = "mandatory_stops: [{release: '1.9', reason: It migrates, source: vendor}]\n"
     write(content, RELEASE + "follows: '1.8'\n" + stop)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from changeover.domain.path import in_order, same_version
-from changeover.domain.release import ReleaseRecord
-from changeover.domain.version import VersionError, older
+from changeover.domain.release import ReleaseRecord, held
+from changeover.domain.version import VersionError, older, overlap
 
 
 class Misfit(NamedTuple):
@@ -31,7 +31,11 @@ def between_faults(records: Sequence[ReleaseRecord]) -> tuple[Misfit, ...]:
     return tuple(
         misfit
         for number, record in enumerate(records)
-        for misfit in (*_described_twice(record, records[:number]), *_misnamed(record, known))
+        for misfit in (
+            *_described_twice(record, records[:number]),
+            *_misnamed(record, known),
+            *_spoken_for(record, [other for other in records if other is not record]),
+        )
     )
 
 
@@ -40,6 +44,24 @@ def _described_twice(record: ReleaseRecord, others: Sequence[ReleaseRecord]) -> 
         if same_version(other, record):
             text = f"{record.version} is described by {other.product}/{other.release} too"
             yield Misfit(record.release, ("version",), text)
+
+
+def _spoken_for(record: ReleaseRecord, others: Sequence[ReleaseRecord]) -> Iterator[Misfit]:
+    """Whoever is on a version has the stop of the record made that covers it, so that only one may."""
+    for place, text in enumerate(record.covers):
+        for other in others:
+            if held(other.version, (text,), record.version_scheme):
+                yield Misfit(
+                    record.release,
+                    ("covers", place),
+                    f"{text!r} holds {other.version}, which {_named(other)} describes",
+                )
+            elif any(overlap(text, theirs, record.version_scheme) for theirs in other.covers):
+                yield Misfit(record.release, ("covers", place), f"{text!r} overlaps with what {_named(other)} covers")
+
+
+def _named(record: ReleaseRecord) -> str:
+    return f"{record.product}/{record.release}"
 
 
 def _misnamed(record: ReleaseRecord, known: Mapping[str, ReleaseRecord]) -> Iterator[Misfit]:
