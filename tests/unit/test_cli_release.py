@@ -62,7 +62,13 @@ def test_the_path_is_told_leg_by_leg(root: Path) -> None:
         (("app", "1.11", "1.10"), 1, "no path: 1.10 is older than 1.11: a downgrade is never an upgrade"),
         (("app", "1.11", "1.10", "--downgrade"), 1, "no path: no release record speaks for 1.11"),
         (("app", "latest", "1.10"), 1, "no path: 'latest' is not a pep440 version"),
-        (("other", "1", "2"), 1, "no path: there is no readable release record of other"),
+        (("app", "1.11", "1.10"), 1, "next: ask again with --downgrade if it is wanted on purpose"),
+        (("app", "1.11", "1.10", "--downgrade"), 1, "next: plan a version that the vendor offers to go back to"),
+        (("app", "1.2", "1.10"), 1, "next: Bring the installation to one of these versions first."),
+        (("other", "1", "2"), 1, "no path: there is no readable release record of other in "),
+        (("other", "1", "2"), 1, "releases/other; there are records of app\n"),
+        (("other", "1", "2"), 1, "next: Plan a version that a release record describes, or write its record."),
+        (("app", "9.0", "9.0"), 1, "no path: no release record of app describes 9.0; described: 1.10"),
     ],
 )
 @pytest.mark.usefixtures("root")

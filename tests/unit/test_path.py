@@ -146,6 +146,10 @@ def test_where_there_is_no_way_the_starts_that_have_one_are_told() -> None:
         "3 can be reached from >=1,<3",
         "2 can be reached from >=1,<2",
         "a way to 5 begins at 2 or 3 or 4",
+        (
+            "no record says how 0.9 becomes >=1,<2, from where 2 can be reached: "
+            "go there by the vendor's own notes, or write the record of a release there"
+        ),
     )
 
 
@@ -182,6 +186,11 @@ def test_already_there_is_nothing_to_do_and_says_so() -> None:
     found = path(LINE, "3.0", "3")
     assert (found.answer, found.legs, found.ok) == (Answer.NO_OP, (), True)
     assert found.reasons == ("already on 3: no upgrade is needed",)
+    assert path(product(record("3", ">=1,<3", covers=["==3.*"])), "3.4", "3.4").answer is Answer.NO_OP
+
+
+def test_a_version_that_nobody_describes_is_not_already_there() -> None:
+    assert path(LINE, "9", "9").answer is Answer.TARGET
 
 
 def test_a_downgrade_is_refused_unless_it_is_named_and_the_vendor_offers_it() -> None:

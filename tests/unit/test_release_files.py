@@ -131,6 +131,20 @@ def test_every_fault_of_a_record_is_told_at_once_with_its_line(content: Settings
     ]
 
 
+def test_a_version_without_quotes_hides_no_other_fault(content: Settings) -> None:
+    """YAML reads 1.1; what is held against the version is held against what was written."""
+    write(
+        content,
+        RELEASE.replace('\nversion: "1.10"', "\nversion: 1.10").replace(">=1.8,<1.10", "from 1.8")
+        + "covers: ['>=2']\n",
+    )
+    assert told(content) == [
+        "app/1.10.yaml:4: version: 1.10 without quotes is a number, 1.1, to YAML; text is meant here, write '1.10'",
+        "app/1.10.yaml:7: supported_from.0: not a version range: Invalid specifier: 'from 1.8'",
+        "app/1.10.yaml:12: covers: does not hold the version itself, 1.10",
+    ]
+
+
 BAD = {
     "digest": (
         "artefacts: {requirements: [app==1.10]}",

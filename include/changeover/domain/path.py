@@ -34,6 +34,17 @@ class Product:
     name: str
     records: tuple[ReleaseRecord, ...]
     faults: tuple[str, ...] = ()
+    place: str = ""
+    """Where its records are looked for."""
+    others: tuple[str, ...] = ()
+    """Products that have records there."""
+
+    @property
+    def unknown(self) -> str:
+        """What is said where none of its records can be read."""
+        there = f" in {self.place}" if self.place else ""
+        others = f"; there are records of {', '.join(self.others)}" if self.others and not self.faults else ""
+        return f"there is no readable release record of {self.name}{there}{others}"
 
 
 class Answer(StrEnum):
@@ -138,7 +149,7 @@ def plan_path(product: Product, *, from_version: str, to_version: str, named: Na
         return UpgradePath(product.name, from_version, to_version, answer, reasons=reasons, faults=product.faults)
 
     if not product.records:
-        return said(Answer.TARGET, f"there is no readable release record of {product.name}")
+        return said(Answer.TARGET, product.unknown)
     scheme = product.records[0].version_scheme
     records = tuple(record for record in product.records if record.version_scheme == scheme)
     try:
@@ -153,7 +164,7 @@ def _plan(
     product: Product, from_version: str, to_version: str, said: Callable[..., UpgradePath], named: Named
 ) -> UpgradePath:
     records, scheme = product.records, product.records[0].version_scheme
-    if same(from_version, to_version, scheme):
+    if same(from_version, to_version, scheme) and any(record.speaks_for(to_version) for record in records):
         return said(Answer.NO_OP, no_op_text(to_version))
     target = next((record for record in records if same(record.version, to_version, scheme)), None)
     if target is None:
@@ -356,9 +367,15 @@ class _Search:
         for record in reversed(self.span[: self.end]):
             state = ", and it is recalled" if record.recalled else ""
             yield f"{record.version} can be reached from {' or '.join(record.supported_from)}{state}"
-        starts = [record.version for record in self.span[: self.end] if self._reaches(record)]
+        starts = [record for record in self.span[: self.end] if self._reaches(record)]
         if starts:
-            yield f"a way to {self.target.version} begins at {' or '.join(starts)}"
+            yield f"a way to {self.target.version} begins at {' or '.join(record.version for record in starts)}"
+        if starts and not starts[0].supports(self.installed):
+            wanted = " or ".join(starts[0].supported_from)
+            yield (
+                f"no record says how {self.installed} becomes {wanted}, from where {starts[0].version} can be reached: "
+                "go there by the vendor's own notes, or write the record of a release there"
+            )
 
     def _reaches(self, record: ReleaseRecord) -> bool:
         """Whether there is a way from that release, recalled or not: it may be what somebody runs."""

@@ -19,7 +19,7 @@ _KEYS = {
     Answer.TARGET: "release-target",
     Answer.BLOCKED: "release-path",
 }
-_REMEDIES = {
+REMEDIES = {
     Answer.DOWNGRADE: "Say under `downgrade` in the plan why it is wanted, if the vendor supports it.",
     Answer.LINE: "Say under `change_of_line` in the plan why the other line is wanted, or plan a release of this one.",
     Answer.RECALLED: "Plan another release, or have the recall lifted by who may.",
@@ -55,7 +55,7 @@ def path_told(path: UpgradePath) -> tuple[Finding, ...]:
     ]
     if path.answer in _KEYS:
         found.append(
-            Finding(_KEYS[path.answer], subject, "; ".join(path.reasons), remediation=_REMEDIES.get(path.answer, ""))
+            Finding(_KEYS[path.answer], subject, "; ".join(path.reasons), remediation=REMEDIES.get(path.answer, ""))
         )
     if len(path.legs) > 1:
         found.append(_several_legs(path, subject))
