@@ -287,6 +287,12 @@ def test_the_baseline_a_copy_of_productions_data_is_asked_first(world: World) ->
     upgrade, tools = one_leg(world)
     assert baseline.build(upgrade, tools).text.startswith("2.0.0 may not be left yet")
     assert [gate.gate for _, gate in world.ledger.gates(upgrade.run.key, environment="baseline")] == ["before_leaving"]
+    world.tests = {NO_WORK: set()}
+    assert baseline.build(upgrade, tools).reply is Reply.YES
+    assert baseline.implement(upgrade, tools).reply is Reply.YES
+    assert baseline.build(upgrade, tools).reply is Reply.YES, (
+        "a task that is cleared later asks the new release nothing"
+    )
 
 
 def test_all_legs_share_the_plans_one_limit(world: World) -> None:

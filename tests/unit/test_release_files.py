@@ -309,6 +309,19 @@ def test_a_downgrade_that_the_plan_names_and_the_vendor_offers_is_in_order(conte
     assert check(content) == []
 
 
+def test_a_defect_that_a_waiver_may_pass_over_is_a_note(content: Settings) -> None:
+    """A plan that may go on under a waiver has to load; whether one counts is asked by every run."""
+    inhibits = DEFECT.replace("'<1.9'", "'==1.10'").replace("'1.9'", "'1.11'").replace("}", ", severity: inhibitor}")
+    write(content, RELEASE + inhibits)
+    (plan,) = check_plans([content.plans], DiskShelf(content), now=datetime(2026, 11, 25, tzinfo=UTC)).plans
+    assert plan.ok
+    (note,) = (note for note in plan.notes if "D-1" in note.message)
+    assert note.path == "release"
+    assert note.message == (
+        "1.10 has it: It leaks; fixed in 1.11; every run refuses, unless a waiver for release-defect names D-1"
+    )
+
+
 # ---- the path for programs
 
 

@@ -10,7 +10,7 @@ from changeover.domain.named import NOTHING_NAMED, Named
 from changeover.domain.path import Answer, Leg, Product, UpgradePath, plan_path
 from changeover.domain.release import Condition, ReleaseRecord, target_findings
 
-_KEYS = {
+KEYS = {
     Answer.NO_OP: "release-no-op",
     Answer.DOWNGRADE: "release-downgrade",
     Answer.LINE: "release-line",
@@ -53,9 +53,9 @@ def path_told(path: UpgradePath) -> tuple[Finding, ...]:
         )
         for fault in path.faults
     ]
-    if path.answer in _KEYS:
+    if path.answer in KEYS:
         found.append(
-            Finding(_KEYS[path.answer], subject, "; ".join(path.reasons), remediation=REMEDIES.get(path.answer, ""))
+            Finding(KEYS[path.answer], subject, "; ".join(path.reasons), remediation=REMEDIES.get(path.answer, ""))
         )
     if len(path.legs) > 1:
         found.append(_several_legs(path, subject))
@@ -110,7 +110,8 @@ def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
         yield Finding(f"release-changed-{thing.kind}", thing.what, text, Severity.ADVISORY)
     for defect in leg.defects:
         fixed = f"fixed in {', '.join(defect.fixed_in)}" if defect.fixed_in else "no fix is known"
-        text = f"{leg.to_version} has it: {defect.title}; {fixed}"
+        whom = f"; concerns whoever meets this: {defect.applies_if}" if defect.applies_if else ""
+        text = f"{leg.to_version} has it: {defect.title}; {fixed}{whom}"
         yield Finding("release-defect", defect.id, text, Severity(defect.severity), defect.workaround)
     for record in leg.crossed:
         for terms in record.terms:

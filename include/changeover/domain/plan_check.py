@@ -8,6 +8,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.night import uncovered
@@ -58,7 +59,7 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
 
 def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """What is allowed and yet worth a look before the plan is approved."""
-    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan))
+    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan), *_defect_notes(plan, library))
 
 
 def not_covered(plan: Plan) -> tuple[str, ...]:
@@ -87,16 +88,33 @@ _AT = {
 """Finding → the plan's key at whose line it is told."""
 
 
-def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) -> Iterator[Told]:
-    found = release_findings(
+WAIVABLE = frozenset({"release-defect"})
+"""What a named person may let an upgrade go on with (include/checks/release.yaml): told as a note, since a run asks."""
+
+
+def _defect_notes(plan: Plan, library: Library) -> Iterator[Told]:
+    if library.release is None:
+        return
+    for finding in _release_findings(plan, library.release, library.product):
+        if finding.inhibits and finding.key in WAIVABLE:
+            cure = f"; {finding.remediation}" if finding.remediation else ""
+            waiver = f"every run refuses, unless a waiver for {finding.key} names {finding.subject}"
+            yield (_AT[finding.key],), f"{finding.summary}{cure}; {waiver}"
+
+
+def _release_findings(plan: Plan, record: ReleaseRecord, product: Product | None) -> tuple[Finding, ...]:
+    return release_findings(
         record,
         product or product_of(record),
         from_version=plan.from_version,
         to_version=plan.to_version,
         named=plan.named,
     )
-    for finding in found:
-        if finding.inhibits:
+
+
+def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) -> Iterator[Told]:
+    for finding in _release_findings(plan, record, product):
+        if finding.inhibits and finding.key not in WAIVABLE:
             hint = f"; {finding.remediation}" if finding.remediation else ""
             yield (_AT.get(finding.key, "to_version"),), f"{finding.summary}{hint}"
 

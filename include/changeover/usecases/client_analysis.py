@@ -16,10 +16,12 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.inventory import inventory
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.release_checks import of_release
 from changeover.domain.waiver import AfterWaivers, apply_waivers
 from changeover.domain.watch import Watched
 from changeover.usecases.elsewhere import learnt
 from changeover.usecases.evidence import keep_text
+from changeover.usecases.release_judgement import judge_release
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
 
@@ -65,6 +67,7 @@ def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     facts = replace(facts, before=before, after=after, all_hosts=tuple(host.name for host in everyone))
     found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
+    waivers = tuple(waiver for waiver in waivers if not of_release(waiver.key, tools.catalogue))
     judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
     gate = _gate(everyone, facts.reports, found, judged)
     _keep(upgrade, tools, facts, found, judged)
@@ -148,7 +151,7 @@ def _keep(upgrade: Upgrade, tools: Tools, facts: AnalysisFacts, found: Analysis,
         impact=[item.as_json() for item in found.impact],
         fidelity=[one.as_json() for one in found.fidelity],
         inventory=list(inventory(facts)),
-        notes=list(judged.notes),
+        notes=[*judged.notes, *judge_release(upgrade, tools).notes],
     )
 
 

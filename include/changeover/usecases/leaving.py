@@ -12,7 +12,7 @@ GATE = "before_leaving"
 def may_leave(upgrade: Upgrade, tools: Tools, environment: str) -> Answer:
     """Only the tests that prove it are run: the application serves its users, and there is no way back yet.
 
-    Not asked again once the restore point was begun: traffic is closed then, and the question answered.
+    Not asked again once the restore point or the change was begun: traffic is closed then, and the question answered.
     """
     hop = hops(upgrade, tools)[0]
     wanted = hop.beforehand()
@@ -28,4 +28,4 @@ def may_leave(upgrade: Upgrade, tools: Tools, environment: str) -> Answer:
 def _begun(upgrade: Upgrade, tools: Tools, environment: str) -> bool:
     generation = back_outs(upgrade, tools, environment) + 1
     steps = tools.ledger.steps(upgrade.run.key, environment=environment)
-    return any(step.step == "restore_point" and step.generation == generation for step in steps)
+    return any(step.step in ("restore_point", "implement") and step.generation == generation for step in steps)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from changeover.domain.legs import Hop
 from changeover.domain.path import Leg, UpgradePath
+from changeover.domain.release import KnownDefect
 from changeover.usecases.tree import Branch
 
 
@@ -31,9 +32,14 @@ def _leg(leg: Leg, count: int) -> Branch:
             Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
             *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in leg.manual_steps),
             *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in leg.changed),
-            *(Branch(f"defect {defect.id}", defect.title) for defect in leg.defects),
+            *(Branch(f"defect {defect.id}", _defect(defect)) for defect in leg.defects),
         ),
     )
+
+
+def _defect(defect: KnownDefect) -> str:
+    whom = f"; concerns whoever meets this: {defect.applies_if}" if defect.applies_if else ""
+    return f"{defect.title}; {defect.workaround or 'no workaround is known'}{whom}"
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
