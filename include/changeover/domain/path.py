@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cmp_to_key
@@ -34,9 +34,9 @@ class Product:
     name: str
     records: tuple[ReleaseRecord, ...]
     faults: tuple[str, ...] = ()
-    place: str = ""
+    place: str = field(default="", compare=False)
     """Where its records are looked for."""
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), compare=False)
     """Products that have records there."""
 
     @property
