@@ -54,6 +54,24 @@ def test_the_path_is_told_leg_by_leg(root: Path) -> None:
     assert [leg["to"] for leg in json.loads(out)["legs"]] == ["1.10"]
 
 
+def test_what_the_installed_release_wants_and_whom_a_defect_concerns_are_told(root: Path) -> None:
+    waits = "before_leaving: [{what: Its background work has ended, acceptance_test: test_idle, source: vendor}]\n"
+    put(root / "releases/app/1.9.yaml", RELEASE.replace('"1.10"', '"1.9"').replace(">=1.8,<1.10", "==1.8") + waits)
+    defect = (
+        "known_defects: [{id: D-1, title: It leaks, affects: ['==1.10'], applies_if: mail is read, source: vendor}]\n"
+    )
+    put(root / "releases/app/1.10.yaml", RELEASE + defect)
+    code, out = invoke("path", "app", "1.9", "1.10")
+    lines = [line.strip() for line in out.splitlines()]
+    assert code == 0
+    assert lines.index("before it begins: Its background work has ended") < lines.index(
+        "restore point: of 1.9, proven readable before anything changes"
+    )
+    assert "defect D-1: It leaks; no workaround is known; concerns whoever meets this: mail is read" in lines
+    (leg,) = json.loads(invoke("path", "app", "1.9", "1.10", "--json")[1])["legs"]
+    assert [condition["acceptance_test"] for condition in leg["before"]] == ["test_idle"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from changeover.domain.host_lock import HostHold, Lock, Marker
-from changeover.domain.legs import Hop, plain, stage_of
+from changeover.domain.legs import Hop, hops_of, plain, stage_of
 from changeover.domain.no_return import Reversible
 from changeover.domain.outcome import Outcome
 from changeover.domain.path import Product
@@ -26,6 +26,7 @@ from changeover.usecases import baseline, lane
 from changeover.usecases.analysis import analyse_release
 from changeover.usecases.prepare import prepare
 from changeover.usecases.settle_run import Case, look
+from changeover.usecases.show_legs import leg_branches
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import NEW, OLD, START, World, plan, release
@@ -280,6 +281,12 @@ def test_a_release_that_may_be_left_is_left_and_not_asked_again_with_its_traffic
     assert lane.restore_point(upgrade, tools, training).reply is Reply.YES
     gates = [gate for _, gate in world.ledger.gates(upgrade.run.key, environment="training")]
     assert [(gate.gate, gate.passed) for gate in gates if gate.gate == "before_leaving"] == [("before_leaving", True)]
+
+
+def test_a_plan_shows_what_is_asked_before_its_restore_points(world: World) -> None:
+    upgrade, _ = one_leg(world)
+    (line,) = (line for branch in leg_branches(hops_of(upgrade.path)) for line in branch.lines())
+    assert line == "before the restore point: its background work has ended (acceptance test test_no_work_is_left)"
 
 
 def test_the_baseline_a_copy_of_productions_data_is_asked_first(world: World) -> None:
