@@ -16,7 +16,7 @@ from changeover.domain.outcome import Outcome
 from changeover.domain.path import Product
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.progress import TRACES, _records
-from changeover.domain.record import MarkKind, StepRecord, StepStatus
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.run_view import EnvironmentView
 from changeover.domain.runsheet import run_sheet
@@ -24,6 +24,7 @@ from changeover.domain.settlement import Truth, Way
 from changeover.domain.step_times import MeasuredRun, step_times
 from changeover.usecases import baseline, lane
 from changeover.usecases.analysis import analyse_release
+from changeover.usecases.leaving import may_leave
 from changeover.usecases.prepare import prepare
 from changeover.usecases.settle_run import Case, look
 from changeover.usecases.show_legs import leg_branches
@@ -250,6 +251,15 @@ def one_leg(world: World) -> tuple[Upgrade, Tools]:
     assert analyse_release(upgrade, tools).reply is Reply.YES
     world.approve(upgrade)
     return upgrade, tools
+
+
+def test_a_condition_that_lost_its_test_is_a_no(world: World) -> None:
+    """The analysis refuses it; should a run come here all the same, not the whole suite is run instead."""
+    upgrade, tools = one_leg(world)
+    told = [hop.as_json() | {"before": [["its background work has ended", ""]]} for hop in hops_of(upgrade.path)]
+    world.ledger.mark(Mark(upgrade.run.key, MarkKind.PATH_PLANNED, world.now, "", "", {"legs": told}))
+    answer = may_leave(upgrade, tools, "training")
+    assert answer.text == "nothing proves what has to be true before 2.0.0 is left; its background work has ended"
 
 
 @pytest.mark.parametrize("says", ["no", "nothing"])

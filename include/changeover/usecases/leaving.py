@@ -18,6 +18,8 @@ def may_leave(upgrade: Upgrade, tools: Tools, environment: str) -> Answer:
     wanted = hop.beforehand()
     if not wanted or _begun(upgrade, tools, environment):
         return yes("the vendor asks for nothing before the release is left")
+    if unproven := [subject for retest in wanted if not retest.tests for subject in retest.subjects]:
+        return no(f"nothing proves what has to be true before {hop.from_version} is left", *unproven)
     only = tuple(dict.fromkeys(test for retest in wanted for test in retest.tests))
     gate = accept(upgrade, tools, AcceptanceWanted(GATE, environment, hop.from_version, retests=wanted, only=only))
     if not gate.passed:

@@ -108,15 +108,16 @@ class Microsoft(Serviced):
         numbers = padded(numbers, 4)
         pack = next((mark for mark in marks if mark.startswith("SP")), "")
         told = next((mark[:2] for mark in marks if mark.startswith("CU")), "GDR" if {"GDR", "RTM"} & {*marks} else "")
-        track = self._track(numbers)
-        if told and track and told != track:
-            raise self.no(text, f"the build is of the {track} line, and the mark says {told}")
-        track = told or track
+        by_number = self._track(numbers)
+        if told and by_number and told != by_number:
+            raise self.no(text, f"the build is of the {by_number} line, and the mark says {told}")
+        track = told or by_number
         if _is_windows(numbers):
             branch: tuple[object, ...] = numbers[:3]
             line = str(numbers[2])
         else:
-            branch = (*numbers[:2], pack, *_line_of(numbers, pack, track))
+            told_pack = pack or ("RTM" if "RTM" in marks else "")
+            branch = (*numbers[:2], *_line_of(numbers, by_number, (told_pack, told) if told_pack and told else ()))
             line = " ".join(part for part in (dotted(numbers[:2]), pack, track) if part)
         steps = (numbers[:3] if _is_windows(numbers) else numbers[:2], numbers[:3])
         return Version(self.name, numbers, text, line, branch, numbers, steps, track=track)
@@ -135,27 +136,27 @@ class Microsoft(Serviced):
         return version.numbers[:3] == fix.numbers[:3]
 
     def unnamed(self, version: Version, fixes: Sequence[Version]) -> FixAnswer:
-        if (
-            version.track
-            or _is_windows(version.numbers)
-            or not any(fix.numbers[:2] == version.numbers[:2] for fix in fixes)
-        ):
+        akin = any(fix.numbers[:2] == version.numbers[:2] for fix in fixes)
+        if version.branch[-1] != _BUILD or not akin:
             return super().unnamed(version, fixes)
-        text = (
-            "its numbers do not tell the servicing line; add it to the version and the fixes, as in -SP2-CU17 or -GDR"
-        )
+        text = "its numbers do not tell the servicing line; add it to version and fixes, as in -SP2-CU17 or -SP2-GDR"
         return FixAnswer(False, f"{version}: no fix is named for this very build, and {text}")
 
     def change_of_line(self, a: Version, b: Version) -> str:
         return super().change_of_line(a, b) if a.numbers[:2] == b.numbers[:2] else ""
 
 
-def _line_of(numbers: tuple[int, ...], pack: str, track: str) -> tuple[object, ...]:
-    """What tells the line below the first two numbers and the service pack."""
-    if track:  # a mark without service pack says nothing beyond the thousands; from 2017 on there are no packs
-        return (track, 0 if pack or numbers[0] >= 14 else numbers[2] // 1000)
+_BUILD = "build"
+
+
+def _line_of(numbers: tuple[int, ...], by_number: str, told: tuple[str, ...]) -> tuple[object, ...]:
+    """What tells the line below the first two numbers; a mark does with its service pack only (or RTM)."""
+    if by_number:  # SQL Server from 2017 on, which has no service packs
+        return (by_number,)
+    if told:
+        return told
     small = numbers[2] < 1000 and not numbers[3]  # .NET 6.0.26, and 8.0.101 of its SDK's band 8.0.1xx
-    return (numbers[2] // 100,) if small else (numbers[2], "build")
+    return (numbers[2] // 100,) if small else (numbers[2], _BUILD)
 
 
 def _is_windows(numbers: tuple[int, ...]) -> bool:
