@@ -162,6 +162,21 @@ def test_a_second_run_is_refused_by_the_host(fresh_roundup: Bench) -> None:
     assert "the host's lock is not taken" in refused.failures[host], "nothing is begun without the lock"
 
 
+@pytest.mark.slow
+def test_a_later_run_opens_what_a_closed_run_left_shut(fresh_roundup: Bench) -> None:
+    """A person closed the first run: its lock was given back and its traffic stayed shut."""
+    bench, host = fresh_roundup, "training"
+    done(bench.play("restore_point", host))
+    done(bench.play("release", host))
+    assert memory(bench, host, "quiesced")["run"] == bench.run
+    other = {"changeover_run": "another.run.2"}
+    done(bench.play("restore_point", host, restore_point="another.run.2-training", **other))
+    assert memory(bench, host, "quiesced")["run"] == "another.run.2"
+    left = done(bench.play("stand_down", host, **other)).reports[host]
+    assert left["services"] == {"roundup": "running"}
+    assert memory(bench, host, "quiesced") is None
+
+
 def memory(bench: Bench, host: str, name: str) -> Any:
     """The host's lock or marker, as it lies on the host."""
     path = bench.state.host(host).state / f"{name}.json"
