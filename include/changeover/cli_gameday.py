@@ -21,6 +21,7 @@ DEFAULT_PLAN = "lindgren/roundup-2.6.yaml"
 def gameday(
     plan: Path | None,
     *,
+    hosts: str,
     faults: tuple[str, ...],
     phases: tuple[str, ...],
     short: bool,
@@ -34,12 +35,15 @@ def gameday(
     """
     from changeover.domain.gameday import Phase
     from changeover.gameday.ground import read_plan
-    from changeover.gameday.matrix import chosen, play
+    from changeover.gameday.matrix import MACHINES, chosen, play
 
     settings = wiring.load_settings()
     path = plan or settings.plans / DEFAULT_PLAN
     try:
-        cells = chosen(faults, [Phase[name.replace("-", "_").upper()] for name in phases], short=short)
+        when = [Phase[name.replace("-", "_").upper()] for name in phases]
+        cells = chosen(faults, when, short=short, hosts=hosts)
+        if hosts == MACHINES and plan is not None:
+            raise ChangeoverError("--plan is for the site roundup: on machines the game day has a plan of its own")
         read_plan(path)
     except ChangeoverError as exc:
         typer.echo(str(exc), err=True)
@@ -49,6 +53,7 @@ def gameday(
             cells,
             plan=path,
             home=settings.home / "gameday",
+            hosts=hosts,
             tell=(lambda text: None) if quiet else (lambda text: typer.echo(text, err=True)),
         )
     if as_json:

@@ -114,7 +114,12 @@ class EffortBook(Protocol):
     def record_efforts(self, efforts: Iterable[Effort]) -> int:
         """How many were not there yet; all of them are written, or none."""
 
-    def efforts(self) -> tuple[Effort, ...]: ...
+    def withdraw_efforts(self, efforts: Iterable[Effort], *, by: str, reason: str) -> int:
+        """How many of these lines were on record, and count no more; what is not on record is left alone."""
+
+    def efforts(self) -> tuple[Effort, ...]:
+        """Every line that counts."""
+
     def record_rate_card(self, card: RateCard) -> int:
         """How many of its rates were not there yet; raise `LedgerError` where another one is on record for the day."""
 

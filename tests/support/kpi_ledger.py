@@ -248,4 +248,7 @@ class Seeded:
                        billable, why, "", run.client, run.application, run.team)
             )  # fmt: skip
         assert self.book.record_efforts(sheets) == len(set(sheets))
-        return sheets
+        gone = pick.sample(sheets, len(sheets) // 5)
+        assert self.book.withdraw_efforts(gone, by="anna", reason="typed wrong") == len(gone)
+        assert self.book.record_efforts(gone[:3]) == 3  # withdrawn by mistake
+        return [sheet for sheet in sheets if sheet not in gone[3:]]

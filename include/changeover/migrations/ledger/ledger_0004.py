@@ -34,6 +34,7 @@ def views(d: _Sqlite | _Postgres) -> dict[str, str]:
     )
     found["kpi_human_answer"] = f"""{found["kpi_human_answer"]}
         AND coalesce({d.text("m.doc", "data", "decides")}, {d.true}) <> {d.false}"""
+    found["kpi_timesheet"] = f"{found['kpi_timesheet']} AND {_NOT_WITHDRAWN}"
     measures = _changed(
         found["kpi_measure"], "FROM kpi_run WHERE mode = 'implement' AND ended_on IS NOT NULL", _SETTLED
     )
@@ -58,6 +59,10 @@ def _first_of_the_last(environment: str) -> str:
     other = f"SELECT max(x.seq) FROM ledger_entry x WHERE x.{of.format('x')} AND x.name <> ({last})"
     return f"(SELECT min(n.seq) FROM ledger_entry n WHERE n.{of.format('n')} AND n.seq > coalesce(({other}), -1))"
 
+
+_NOT_WITHDRAWN = """NOT EXISTS (SELECT 1 FROM ledger_entry w
+                JOIN ledger_entry k ON k.run = w.run AND k.kind = 'effort' AND k.key = w.name
+                WHERE w.run = s.run AND w.kind = 'effort_withdrawn' AND k.seq = s.seq)"""
 
 _COMMITTED = """(SELECT c.second FROM kpi_record c WHERE c.run = o.run AND c.environment = o.environment
                         AND c.kind = 'mark' AND c.name = 'committed' ORDER BY c.seq DESC LIMIT 1)"""

@@ -490,7 +490,10 @@ def restore(about):
     if done.exists() and json.loads(done.read_text(encoding="utf-8"))["label"] == about["label"]:
         return dict(known, changed=False)
     wait_for_lock(about["lock_wait"])
-    run(["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"], check=False, limit=about["limit"])
+    # Over what an interrupted run left half-way, whose own scripts are not run again: the old packages come first.
+    settled = ("--force-confdef", "--force-confold")
+    run(["dpkg", "--install", *settled, *debs(point / "debs")], check=False, limit=about["limit"])
+    run(["dpkg", "--configure", "-a", *settled], check=False, limit=about["limit"])
     install(dict(about, debs=str(point / "debs")))
     for kept in sorted((point / "settings").rglob("*")) if (point / "settings").exists() else ():
         if kept.is_file():
