@@ -14,7 +14,7 @@ from changeover.adapters.document_files import (
     stay_inside,
     unusable,
 )
-from changeover.adapters.document_search import Kind
+from changeover.adapters.document_search import Kind, placed
 from changeover.adapters.schema_faults import add_faults, validate
 from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Fault, Reading
@@ -62,6 +62,20 @@ def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ..
     `plans` is where the product keeps its plans: there, a plan lies exactly at `<client>/<upgrade>.yaml`.
     """
     return Kind("plan", "<client>/<upgrade>.yaml", plans, read_plan).find(paths)
+
+
+def plan_texts(plans: Path) -> tuple[Reading[bytes], ...]:
+    """The bytes of every plan below the product's directory of plans, found and bounded as `find_plans` does."""
+    return tuple(Kind("plan", "<client>/<upgrade>.yaml", placed(plans), _read_text).below(plans))
+
+
+def _read_text(path: Path, *, root: Path) -> Reading[bytes]:
+    try:
+        stay_inside(path, root)
+        raw = read_bytes(path)
+    except UnusableFileError as exc:
+        return unusable(path, exc)
+    return Reading(str(path), raw, digest=plan_digest(raw))
 
 
 def _parse(raw: bytes, name: str) -> tuple[Plan | None, YamlText]:
