@@ -66,5 +66,5 @@ def placed(path: Path) -> Path:
 
 
 def shown(path: Path) -> Path:
-    """The path as text that can be printed and kept: any byte of a name that is not UTF-8 is written out in hexadecimal."""
+    """The path as text that can be printed and kept: a byte that is not UTF-8 is written out in hexadecimal."""
     return Path(os.fsencode(path).decode(errors="backslashreplace"))
