@@ -376,3 +376,79 @@ def test_a_doubled_hour_is_noted_and_is_no_fault(content: Settings) -> None:
 
 def test_a_checked_plan_without_faults_is_ok() -> None:
     assert CheckedPlan("p.yaml", "", None, ()).ok
+
+
+# ---- every fault at once: a faulty part hides nothing that is wrong elsewhere
+
+
+def test_faults_of_every_stage_are_told_together(content: Settings) -> None:
+    """Of its form, its file's name, its role, its release record, its order and its windows."""
+    spoil(
+        content,
+        ('from_version: "1.9"', "from_version: 1.10"),
+        ("upgrade: app-2", "upgrade: app-3"),
+        ("application: app", "application: ap"),
+        ("release: app/1.10", "release: app/1.11"),
+        ("environments: [baseline, training, production]", "environments: [baseline, training]"),
+        ("on: 2026-12-05", "on: 2026-10-05"),
+    )
+    paths = {
+        "upgrade": "is 'app-3', and the file is acme/app-2.yaml",
+        "application": "there is no role for 'ap'; applications: app",
+        "from_version": "1.10 without quotes is a number",
+        "release": "there is no release record 'app/1.11'",
+        "environments.2.name": "'production' is not covered by SOW-1",
+        "environments.2.window.on": "lies in the past",
+    }
+    found = told(content)
+    for path, message in paths.items():
+        assert any(f": {path}: " in fault and message in fault for fault in found), (path, found)
+
+
+def test_an_environment_with_a_fault_hides_no_fault_of_another(content: Settings) -> None:
+    """And what is judged of the others keeps its place in the plan."""
+    spoil(content, ("kind: training\n", "kind: trainin\n"), ("on: 2026-12-05", "on: 2026-11-05"))
+    assert [fault.partition(" ")[2].partition(": ")[0] for fault in told(content)] == [
+        "environments.1.kind",
+        "environments.2.window.on",
+    ]
+
+
+def test_a_faulty_part_is_not_judged_as_if_it_were_left_out(content: Settings) -> None:
+    """Entry points that do not apply are written faultily: nobody knows which ones the environments need."""
+    (role(content) / "tasks/quiesce.yml").unlink()
+    (role(content) / "tasks/stage.yml").unlink()
+    wrong = "    not_applicable: [quiesce]\n"
+    spoil(content, ("    sign_off: {by: [ann]}\n", "    sign_off: {by: [ann]}\n" + wrong))
+    first, *lacking = sorted(told(content), key=lambda fault: "application" in fault)
+    assert "not_applicable: must be a mapping" in first
+    assert [fault.partition("needed by ")[2].partition(";")[0] for fault in lacking] == ["baseline, training"] * 2
+
+
+BOTH_ENDS = {
+    "out-of-range": ('"1.9"', '"1.2"', "6: from_version: the vendor supports coming from >=1.8,<1.10, not from 1.2"),
+    "no-version": ('"1.9"', '"1.9-x"', "6: from_version: '1.9-x' is not a pep440 version"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BOTH_ENDS.values(), ids=BOTH_ENDS)
+def test_both_ends_of_the_way_are_judged(content: Settings, old: str, new: str, words: str) -> None:
+    spoil(content, (old, new), ('to_version: "1.10"', 'to_version: "1.12"'))
+    first, second = told(content)
+    assert first.startswith(words)
+    assert second == ("7: to_version: the plan wants 1.12, the release record describes 1.10")
+
+
+def test_no_fault_anywhere_keeps_the_rest_from_being_judged(content: Settings) -> None:
+    """Each line of the plan broken in turn, in three ways: no exception, and the missing record is always told."""
+    lines = plan_with(("release: app/1.10", "release: app/9")).splitlines()
+    for number, line in enumerate(lines):
+        key, colon, _ = line.partition(":")
+        if not colon or key.strip() == "release":
+            continue
+        for value in (" 12", " [1, {a: b}]", " ", " {a: 1}"):
+            text = "\n".join((*lines[:number], f"{key}:{value}", *lines[number + 1 :]))
+            put(content.plans / "acme/app-2.yaml", text)
+            found = told(content)
+            readable = not any("cannot be read as YAML" in fault for fault in found)
+            assert any("there is no release record 'app/9'" in fault for fault in found) or not readable, (text, found)

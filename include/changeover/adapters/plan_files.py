@@ -16,10 +16,13 @@ from changeover.adapters.document_files import (
 )
 from changeover.adapters.document_search import Kind, placed
 from changeover.adapters.schema_faults import add_faults, validate
+from changeover.adapters.valid_parts import valid_parts
 from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Fault, Reading
 from changeover.domain.plan import Plan, cross_faults
 
+_IN_PARTS = ("trigger", "statement_of_work", "environments")
+"""Where a fault leaves the rest to be judged."""
 _THEN = "correct the plan and run `changeover plan check` on it"
 
 
@@ -53,7 +56,8 @@ def read_plan(path: Path, *, root: Path | None = None) -> Reading[Plan]:
     except UnusableFileError as exc:
         return unusable(path, exc)
     plan, document = _parse(raw, str(path))
-    return Reading(str(path), plan, _ordered(document.faults), plan_digest(raw), document.line)
+    parts = valid_parts(document, Plan, within=_IN_PARTS) if plan is None else None
+    return Reading(str(path), plan, _ordered(document.faults), plan_digest(raw), document.line, parts)
 
 
 def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ...]:
