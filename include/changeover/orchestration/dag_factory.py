@@ -78,6 +78,7 @@ def trigger_form(plan: Plan, plan_digest: str) -> dict[str, Any]:
             type="array",
             items={"type": "string", "enum": lanes},
             examples=lanes,
+            minItems=1,
             uniqueItems=True,
             title="Environments",
             description_md="Upgraded in the plan's order; one that is left out is skipped.",
