@@ -251,6 +251,23 @@ def test_batches_are_refused_where_the_role_says_that_hosts_are_changed_together
     assert "hosts of app are changed together: They share one database" in fault
 
 
+def test_a_release_of_another_product_is_no_release_of_the_role(content: Settings) -> None:
+    """The role would install its own application whatever the record says."""
+    other = RELEASE.replace("product: app", "product: other")
+    put(content.releases / "other/1.10.yaml", other)
+    spoil(content, ("release: app/1.10", "release: other/1.10"))
+    assert told(content) == ["8: release: the role 'app' brings releases of app alone"]
+    put(role(content) / "meta/changeover.yml", meta() + "products: [app, other]\n")
+    assert told(content) == []
+    put(role(content) / "meta/changeover.yml", meta() + "products: any\n")
+    assert told(content) == []
+
+
+def test_the_role_and_the_record_read_versions_alike(content: Settings) -> None:
+    put(content.releases / "app/1.10.yaml", RELEASE.replace("pep440", "debian"))
+    assert "8: release: app/1.10 counts versions as debian, the role 'app' reads versions as pep440" in told(content)
+
+
 @pytest.mark.parametrize(("old", "new", "words"), META.values(), ids=META)
 def test_faults_of_the_roles_description_are_told(content: Settings, old: str, new: str, words: str) -> None:
     assert old in meta()

@@ -240,6 +240,10 @@ BETWEEN_PARTS = {
         ("sign_off: {by: [ann]}", "sign_off: {by: [bob]}"),
         "environments.2.sign_off.by.0: 'bob' is not a participant of this plan",
     ),
+    "one-name-in-the-dag": (
+        ("name: training\n", "name: pro.duction\n  - name: pro_duction\n"),
+        "environments.2.name: 'pro_duction' and 'pro.duction' are one name in the DAG; rename one",
+    ),
     "person-twice": (("id: ann", "id: jo"), "participants: 'jo' is named twice"),
     "no-op": (('"1.9"', '"1.10"'), "to_version: equals from_version; there is nothing to upgrade"),
     "order-backwards": (

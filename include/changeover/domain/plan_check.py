@@ -49,11 +49,15 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
 
 
 def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
-    """Those of them that do not depend on the day: with one of these a plan is not even presented."""
+    """Those of them that do not depend on the day: with one of these no run of the plan begins.
+
+    A DAG is built without them: a role that is changed must not take the DAG away from a run under way.
+    """
     return (
         *(_release_faults(plan, library.release, library.product) if library.release else ()),
         *(_role_faults(plan, library.role) if library.role else ()),
         *(_batch_faults(plan, library.role) if library.role else ()),
+        *(_product_faults(plan, library.role, library.release) if library.role else ()),
         *_not_applicable_faults(plan),
         *_suite_faults(plan, library),
     )
@@ -145,6 +149,16 @@ def _batch_faults(plan: Plan, role: RoleOffer) -> Iterator[Told]:
     for i, environment in environments_with(plan, "batches"):
         if environment.batches and why:
             yield ("environments", i, "batches"), f"hosts of {plan.application} are changed together: {why}"
+
+
+def _product_faults(plan: Plan, role: RoleOffer, record: ReleaseRecord | None) -> Iterator[Told]:
+    brings = role.description
+    product = plan.release.partition("/")[0] if known(plan, "release") else ""
+    if product and brings.products and product not in brings.products:
+        yield ("release",), f"the role {plan.application!r} brings releases of {', '.join(brings.products)} alone"
+    elif record is not None and record.version_scheme != brings.version_scheme:
+        schemes = f"{record.version_scheme}, the role {plan.application!r} reads versions as {brings.version_scheme}"
+        yield ("release",), f"{record.product}/{record.release} counts versions as {schemes}"
 
 
 def _environments_with(plan: Plan, entry_point: str) -> tuple[Environment, ...]:
