@@ -391,6 +391,18 @@ def test_a_doubled_hour_is_noted_and_is_no_fault(content: Settings) -> None:
     ]
 
 
+def test_an_order_that_begins_later_is_noted(content: Settings) -> None:
+    """The plan is in order; whoever starts it today learns it here, and not from the run's first task."""
+    (plan,) = check(content, datetime(2026, 10, 20, tzinfo=UTC)).plans
+    assert plan.ok
+    assert [(note.path, note.message) for note in plan.notes] == [
+        (
+            "statement_of_work.valid_from",
+            "SOW-1 begins on 2026-11-01; today is 2026-10-20: a run before that day is refused",
+        )
+    ]
+
+
 def test_a_checked_plan_without_faults_is_ok() -> None:
     assert CheckedPlan("p.yaml", "", None, ()).ok
 

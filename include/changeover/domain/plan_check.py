@@ -65,7 +65,14 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
 
 def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """What is allowed and yet worth a look before the plan is approved."""
-    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan))
+    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan), *_order_notes(plan, now.date()))
+
+
+def _order_notes(plan: Plan, today: date) -> Iterator[Told]:
+    order = plan.statement_of_work
+    if order.valid_from > today:
+        told = f"{order.id} begins on {order.valid_from}; today is {today}: a run before that day is refused"
+        yield ("statement_of_work", "valid_from"), told
 
 
 def not_covered(plan: Plan) -> tuple[str, ...]:
