@@ -303,7 +303,3 @@ class _Builder:
     def _group(self, name: str, *, title: str | None = None, doc: str | None = None) -> TaskGroup:
         heading, tooltip = texts.GROUPS.get(name, ("", ""))
         return TaskGroup(name, group_display_name=title or heading, tooltip=doc or tooltip)
-
-
-def _id(name: str) -> str:
-    return name.replace(".", "_")
