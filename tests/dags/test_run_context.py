@@ -50,6 +50,15 @@ def test_an_empty_list_of_environments_is_not_all_of_them(pinned: PinnedPlan, tm
     assert faults_of_request(pinned, context) == ("environments: names none; name one or more of training, production",)
 
 
+def test_the_forms_preset_names_no_environments_to_a_back_out(pinned: PinnedPlan, tmp_path: Path) -> None:
+    """A back-out asked for without environments would have been one of every lane."""
+    _store(pinned, tmp_path)
+    context = {"params": {**ASKED, "mode": "back-out"}, "dag_run": SimpleNamespace(conf={"mode": "back-out"})}
+    assert faults_of_request(pinned, context) == ("environments: a back-out names the environments it is for",)
+    context["dag_run"] = SimpleNamespace(conf={"mode": "back-out", "environments": ["production"]})
+    assert faults_of_request(pinned, context) == ()
+
+
 def test_a_run_does_not_begin_on_the_last_good_text_of_a_broken_plan(pinned: PinnedPlan, tmp_path: Path) -> None:
     _store(pinned, tmp_path, "line 3: title: never closed")
     assert faults_of_request(pinned, _context()) == (
