@@ -96,6 +96,9 @@ class Ledger(Protocol):
     def verify_chain(self, key: str) -> tuple[str, ...]:
         """Every fault in the chained record of a run; empty when it is whole."""
 
+    def chain_head(self, key: str) -> str:
+        """Digest of the newest entry: kept elsewhere (in a report), it shows a later cut of the chain's end."""
+
 
 @dataclass(frozen=True)
 class Rate:

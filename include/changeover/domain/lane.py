@@ -131,3 +131,5 @@ class RoleDescription:
     entry_points: Mapping[str, EntryPoint]
     together: str = ""
     """Why all hosts of an environment have to be changed together; "" where they may go one after another."""
+    products: tuple[str, ...] = ()
+    """Products whose releases it brings; any when empty."""

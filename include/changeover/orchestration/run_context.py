@@ -48,9 +48,13 @@ def running(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
 
 
 def request(context: Any) -> dict[str, Any]:
-    """What was asked: the form's parameters, and every key of the raw conf beside them."""
-    params = {key: context["params"][key] for key in context["params"]}
-    return {**params, **(context["dag_run"].conf or {})}
+    """What was asked: the form's parameters, and every key of the raw conf beside them.
+
+    Environments count only when they were named: the form's preset is every lane, which nobody asked a back-out for.
+    """
+    conf = context["dag_run"].conf or {}
+    params = {key: context["params"][key] for key in context["params"] if key != "environments"}
+    return {**params, **conf}
 
 
 def faults_of_request(pinned: PinnedPlan, context: Any) -> tuple[str, ...]:

@@ -40,9 +40,9 @@ statement_of_work:
   valid_until: 2035-12-31
 requested_by: jonas.weber
 participants:
-  - {id: jonas.weber, name: Jonas Weber, role: upgrade_manager}
-  - {id: petra.lang, name: Petra Lang, role: change_manager}
-  - {id: mira.schulz, name: Mira Schulz, role: support_lead}
+  - {id: jonas.weber, name: Jonas Weber, role: upgrade_manager, side: provider}
+  - {id: petra.lang, name: Petra Lang, role: change_manager, side: provider}
+  - {id: mira.schulz, name: Mira Schulz, role: support_lead, side: provider}
   - {id: karin.hansson, name: Karin Hansson, role: client_approver, side: client, email: karin@hansson.example}
 approval: {by: [karin.hansson, petra.lang], wait: 1h}
 environments:
