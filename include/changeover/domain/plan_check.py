@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 
+from changeover.domain.client_day import client_day
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
@@ -40,7 +41,7 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
     """Every reason for which the plan could not be run as it stands."""
     return (
         *content_faults(plan, library),
-        *_order_faults(plan, now.date()),
+        *_order_faults(plan, client_day(plan, now)),
         *window_faults(plan, library.freezes, now=now),
     )
 
