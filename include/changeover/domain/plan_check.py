@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 
-from changeover.domain.client_day import client_day
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.client_day import client_day
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.night import uncovered

@@ -157,6 +157,18 @@ def _counts_from_nothing(parts: dict[str, str]) -> bool:
     return named and "COUNT" not in parts and parts.get("INTERVAL", "1") == "1"
 
 
+def until_instant(rule: str, zone_name: str) -> datetime | None:
+    """When a rule without faults ends, in UTC; None for one that does not end by time."""
+    told = re.search(r"(?:^|;)UNTIL=([^;]+)", normal_rule(rule))
+    until = _until_or_none(told[1]) if told else None
+    if until is None:
+        return None
+    moment, in_utc = until
+    if in_utc:
+        return moment.replace(tzinfo=UTC)
+    return max(moment.replace(tzinfo=zone(zone_name), fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
 def _past(local: datetime, until: tuple[datetime, bool], zone_name: str) -> bool:
     moment, in_utc = until
     if in_utc:
