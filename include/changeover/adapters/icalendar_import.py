@@ -1,4 +1,4 @@
-"""Events of an iCalendar file (RFC 5545) as windows and freezes; what cannot be held the same is refused, never bent."""
+"""Events of an iCalendar file (RFC 5545) as windows and freezes; what cannot be held the same is refused."""
 
 from __future__ import annotations
 
