@@ -95,6 +95,15 @@ def test_no_night_is_1(words: tuple[str, ...], why: str) -> None:
     assert why in err
 
 
+def test_a_night_that_the_clocks_take_away_says_which_time_and_what_to_do() -> None:
+    """02:30 becomes 03:30, when it closes; by `on_skipped: at_change` half an hour would be left."""
+    hours = ("--zone", "Europe/Berlin", "--start", "02:30", "--end", "03:30", "--from", "2027-03-28")
+    code, out, err = invoke("resolve", *hours, "--json")
+    assert (code, out.strip()) == (1, "[]")
+    assert "start: 02:30 does not exist on 2027-03-28 in Europe/Berlin; 2027-03-28 01:30Z (03:30 local) is taken" in err
+    assert err.endswith("; say another time, or another on_skipped, in the plan\n")
+
+
 # ---- of a plan
 
 RECURRING = (

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -54,7 +54,7 @@ class Site:
         before = len(self.post.taken)
         told = tell_due(
             Desk(
-                tools=replace(self.world.tools(), shelf=Shelf(self.plan)),
+                tools=replace(self.world.tools(), shelf=cast("Any", Shelf(self.plan))),
                 book=EntryNoticeBook(self.store),
                 channels={"email": self.post},
                 site=Channels(email="post"),

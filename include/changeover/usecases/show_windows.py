@@ -76,7 +76,7 @@ class ShownNight:
         if isinstance(self.night, Occurrence) and not self.why_not:
             late = f"; late start until {local_text(self.late_until, self.night.zone)}" if self.late_until else ""
             lines.append(f"{self.night.told()}{late}")
-        return "\n".join((*lines, *(f"  warning: {warning}" for warning in self.warnings)))
+        return "\n".join((*lines, *(f"  warning: {told}" for told in self.warnings if told not in self.why_not)))
 
 
 @dataclass(frozen=True)
