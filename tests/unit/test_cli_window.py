@@ -55,6 +55,12 @@ def test_third_saturdays() -> None:
     ]  # fmt: skip
 
 
+def test_as_many_nights_as_were_asked_for_also_of_a_rare_rule() -> None:
+    words = ("--zone", "UTC", "--start", "01:00", "--end", "02:00", "--from", "2026-03-01", "--count", "3", "--json")
+    code, out, _ = invoke("resolve", "--rule", "FREQ=YEARLY;INTERVAL=50", *words)
+    assert (code, [night["start"][:4] for night in json.loads(out)]) == (0, ["2026", "2076", "2126"])
+
+
 def test_people_read_local_time_and_utc_and_which_zone_data() -> None:
     code, out, _ = invoke("resolve", *ZONE, *THIRD_SATURDAY, "--count", "1")
     data, night = out.splitlines()
@@ -144,6 +150,11 @@ def test_a_plans_nights_are_shown_with_those_that_a_freeze_takes_away(plan: Path
     assert lines[5].startswith("  Sat 2027-01-16 01:00 to Sat 2027-01-16 05:00 Pacific/Auckland = 2027-01-15 12:00Z")
     assert lines[5].endswith("; late start until Sat 2027-01-16 01:30")
     assert len(lines) == 7
+
+
+def test_a_late_start_is_never_after_the_closing(plan: Path) -> None:
+    put(plan, plan.read_text().replace('end: "05:00"', 'end: "05:00", late_start_tolerance: 6h'))
+    assert invoke("show", plan, "--count", "1")[1].splitlines()[-1].endswith("; late start until Sat 2026-12-19 05:00")
 
 
 def test_a_plans_nights_as_json(plan: Path) -> None:

@@ -135,7 +135,10 @@ PLAIN_WORDS = {
     "no-zone": (("      zone: Europe/Berlin\n", ""), "31: environments.2.window.zone: is missing"),
     "zone-abbreviation": (
         ("Europe/Berlin", "CET"),
-        "33: environments.2.window.zone: 'CET' is not an IANA time zone such as 'Europe/Berlin'",
+        (
+            "33: environments.2.window.zone: 'CET' is an abbreviation or an old name, and those are not taken: "
+            "name the client's zone in full, such as 'Europe/Brussels', which the zone data have for it"
+        ),
     ),
     "zone-outside": (
         ("Europe/Berlin", "../../etc/localtime"),

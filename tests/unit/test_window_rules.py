@@ -314,6 +314,13 @@ def test_the_release_is_named() -> None:
     assert zones.release() == f"IANA {tzdata.IANA_VERSION} (tzdata {tzdata.__version__})"
 
 
+@pytest.mark.parametrize(("name", "meant"), [("Japan", "Asia/Tokyo"), ("GMT", "Etc/GMT"), ("MET", "Europe/Brussels")])
+def test_a_name_without_a_region_is_refused_with_the_one_to_use(name: str, meant: str) -> None:
+    with pytest.raises(zones.UnknownZoneError, match=f"'{name}' is an abbreviation or an old name.*such as '{meant}'"):
+        zone(name)
+    assert zone(meant).key == meant
+
+
 def test_every_zone_of_the_pinned_data_can_be_had() -> None:
     assert len(zone_names()) > 400
     assert all(zone(name).key == name for name in zone_names())

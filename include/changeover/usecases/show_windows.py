@@ -163,7 +163,9 @@ def _shown(plan: Plan, environment: Environment, freezes: Freezes, now: datetime
         why_not = offer.hindrance
         if isinstance(offer.night, Occurrence) and offer.night.closes <= now:
             why_not = f"it was over at {offer.night.closes:%Y-%m-%d %H:%MZ}"
-        late = offer.night.opens + window.late_start_tolerance if isinstance(offer.night, Occurrence) else None
+        late = None
+        if isinstance(offer.night, Occurrence):
+            late = min(offer.night.opens + window.late_start_tolerance, offer.night.closes)
         warnings = tuple(
             f"{note}{'' if note.decided else f'; decide it before the approval ({note.choice})'}"
             for note in offer.notes
