@@ -11,7 +11,7 @@ from changeover.domain.client_day import client_day
 from changeover.domain.finding import Finding, Waived
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Plan
-from changeover.domain.plan_check import Library, plan_faults
+from changeover.domain.plan_check import Library, plan_faults, plan_notes
 from changeover.domain.window_start import openings
 from changeover.usecases import planning, transition
 from changeover.usecases.client_analysis import GATE
@@ -126,3 +126,19 @@ def test_the_window_that_starts_the_upgrade_says_which_clock() -> None:
     assert client_day(by_itself, moment).isoformat() == "2026-11-30"
     assert client_day(by_itself, moment, lanes=("training",)).isoformat() == "2026-12-01"
     assert client_day(plan(), moment).isoformat() == "2026-12-01"
+
+
+def test_of_a_faulty_plan_the_valid_windows_say_which_day_it_is() -> None:
+    moment, environments = at("2026-12-01 05:00"), [each.model_dump() for each in plan().environments]
+    environments[1]["window"] = MORNINGS.model_dump()
+    environments[2]["window"] = EVENINGS.model_dump()
+    faulty = plan(environments=environments)
+    del faulty.__dict__["unattended"], faulty.environments[1].__dict__["window"]
+    assert client_day(faulty, moment).isoformat() == "2026-11-30"
+    del faulty.__dict__["environments"]
+    assert client_day(faulty, moment).isoformat() == "2026-12-01"
+
+
+def test_an_order_that_begins_today_by_the_clients_clock_needs_no_note() -> None:
+    notes = plan_notes(ordered(MORNINGS, BEGINS), NOTHING, now=at("2026-11-30 12:00"))
+    assert [path for path, _ in notes if path[0] == "statement_of_work"] == []

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime
 
 from changeover.domain.plan import Plan
+from changeover.domain.plan_parts import environments_with, known
 from changeover.domain.window import AnyTime
 from changeover.domain.zones import zone
 
@@ -17,8 +18,13 @@ def client_day(plan: Plan, at: datetime, *, lanes: Collection[str] = ()) -> date
 
 
 def _zone_name(plan: Plan, lanes: Collection[str]) -> str:
-    """Of the window that starts the upgrade by itself, else of the first lane with one; "" where no window has any."""
-    first = plan.unattended.window_of if plan.unattended else ""
-    wanted = [lane for lane in plan.lanes if not lanes or lane.name in lanes]
-    ordered = [*sorted(wanted, key=lambda lane: lane.name != first), *plan.environments]
+    """Of the window that starts the upgrade by itself, else of the first lane with one; "" where no window has any.
+
+    Of a faulty plan by its valid parts.
+    """
+    unattended = plan.unattended if known(plan, "unattended") else None
+    first = unattended.window_of if unattended and known(unattended, "window_of") else ""
+    readable = [*environments_with(plan, "name", "window")]
+    wanted = [each for place, each in readable if place and (not lanes or each.name in lanes)]
+    ordered = [*sorted(wanted, key=lambda lane: lane.name != first), *(each for _, each in readable)]
     return next((each.window.zone for each in ordered if not isinstance(each.window, AnyTime)), "")
