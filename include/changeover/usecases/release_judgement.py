@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from changeover.domain.release_checks import as_told, of_release
 from changeover.domain.waiver import AfterWaivers, apply_waivers
+from changeover.usecases.today import today
 from changeover.usecases.tools import Tools, Upgrade
 
 GATE = "release_analysis"
@@ -15,4 +16,4 @@ def judge_release(upgrade: Upgrade, tools: Tools) -> AfterWaivers:
     told = as_told(upgrade.release_findings(), catalogue, off=plan.checks_off)
     every = tools.content.waivers(plan.client) if tools.content else ()
     mine = [waiver for waiver in every if of_release(waiver.key, catalogue)]
-    return apply_waivers(told, mine, catalogue, plan, today=tools.clock().date())
+    return apply_waivers(told, mine, catalogue, plan, today=today(upgrade, tools))

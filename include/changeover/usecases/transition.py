@@ -16,6 +16,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
 from changeover.ports import Cmdb
 from changeover.usecases.release_judgement import judge_release
+from changeover.usecases.today import day_meant
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -31,9 +32,9 @@ from changeover.usecases.window_gate import missed_start
 
 def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()) -> Answer:
     """The request, the entry conditions, and the hosts of every environment: read from the CMDB and frozen."""
-    today = tools.clock().date()
     told = () if upgrade.mode is Mode.BACK_OUT else judge_release(upgrade, tools).findings
-    results = [_check(key, reason) for key, reason in entry_conditions(upgrade, today, told).items()]
+    conditions = entry_conditions(upgrade, day_meant(upgrade, tools), told)
+    results = [_check(key, reason) for key, reason in conditions.items()]
     results.append(_check("request-valid", "; ".join(request_faults)))
     hosts, faults = resolve_hosts(upgrade, tools.cmdb)
     results.append(_check("hosts-on-record", "; ".join(faults)))
