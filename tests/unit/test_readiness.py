@@ -13,7 +13,7 @@ from changeover.adapters.check_files import load_catalogue
 from changeover.domain.analysis import KEYS as ANALYSIS_CHECKS
 from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.estate import EstateEnvironment
-from changeover.domain.facts import HostFacts, ReadinessFacts, RestorePoint, proven_restore_points
+from changeover.domain.facts import HostFacts, Learnt, ReadinessFacts, RestorePoint, proven_restore_points
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Plan
 from changeover.domain.readiness import readiness_gate
@@ -60,6 +60,7 @@ REPORT: Mapping[str, Any] = {
     "marker": None,
 }
 CATALOGUE = load_catalogue(load({}).checks)
+NOTHING_MET = Learnt()
 
 
 def ask(
@@ -72,6 +73,7 @@ def ask(
     record: EstateEnvironment = RECORD,
     stage: CheckStage = CheckStage.READINESS,
     catalogue: Catalogue = CATALOGUE,
+    learnt: Learnt | None = NOTHING_MET,
     **requires: Any,
 ) -> GateResult:
     """Both hosts are ready, except for what is changed on one of them."""
@@ -82,6 +84,7 @@ def ask(
     reports[on] = {k: v for k, v in {**REPORT, **(report or {})}.items() if v != "absent"}
     proven = dict.fromkeys(names, RestorePoint("r-preparation", NOW - timedelta(hours=3)))
     facts = ReadinessFacts("run-1", NOW, probes, reports, proven if points is None else points)
+    facts = replace(facts, learnt=learnt)
     wanted = release()
     return readiness_gate(
         "readiness",
@@ -103,9 +106,8 @@ def said_no(gate: GateResult) -> dict[tuple[str, str], CheckResult]:
 def test_a_ready_environment_passes_every_check_on_every_host() -> None:
     gate = ask()
     assert gate.passed, gate.reasons()
-    assert set(gate.declared) == {(k, h) for k in HOST_CHECKS for h in ("prod1", "prod2")} | {
-        ("integrations-expected", "")
-    }
+    on_hosts = {(k, h) for k in HOST_CHECKS for h in ("prod1", "prod2")}
+    assert set(gate.declared) == on_hosts | {(k, "") for k in ENVIRONMENT_CHECKS}
     assert gate.hosts_seen == ("prod1", "prod2")
     assert gate.findings == ()
 
@@ -373,6 +375,29 @@ def test_an_integration_belongs_to_the_environment_not_to_a_host() -> None:
         no = said_no(ask(**changed))
         assert no.keys() == {("integrations-expected", "")}
         assert message in no["integrations-expected", ""].message
+
+
+def test_what_other_clients_met_meanwhile_holds_at_the_start() -> None:
+    gate = ask(learnt=Learnt(holds=("test_round: failed at acceptance of tracker 2.6.0 for another client",)))
+    assert gate.reasons() == (
+        "release-hold: failed: test_round: failed at acceptance of tracker 2.6.0 for another client",
+    )
+    assert ask(learnt=Learnt(waived=("W-1",))).passed
+
+
+def test_a_candidate_check_that_is_not_known_to_pass_here_is_told() -> None:
+    gate = ask(learnt=Learnt(candidates=(("test_round: not asked here yet", False), ("a: passed here", True))))
+    assert gate.passed
+    (found,) = gate.findings
+    assert found.key == "release-candidate-check"
+    assert found.summary == "test_round: not asked here yet; a: passed here"
+    assert ask(learnt=Learnt(candidates=(("a: passed here", True),))).findings == ()
+
+
+def test_what_other_clients_met_has_to_be_known() -> None:
+    gate = ask(learnt=None)
+    assert [key for key, _ in said_no(gate)] == ["release-hold", "release-candidate-check"]
+    assert not gate.passed
 
 
 def test_a_stage_without_checks_is_not_passed() -> None:

@@ -15,7 +15,7 @@ from changeover.domain.fidelity import Fidelity, fidelity, fidelity_findings
 from changeover.domain.finding import Action, ActionKind, Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.domain.impact import GONE, MOVED, UNREAD, ImpactItem, impact, impact_findings
-from changeover.domain.lesson import HOLD, MET, Lesson, lesson_findings
+from changeover.domain.lesson import CANDIDATE, HOLD, Lesson, lesson_findings
 
 BROKEN = "analysis-check-broken"
 Ask = Callable[[AnalysisFacts], Iterable[Said]]
@@ -51,7 +51,10 @@ def analyse(facts: AnalysisFacts, catalogue: Catalogue, *, learnt: Sequence[Less
     asked = {check.key: check for check in catalogue.at(CheckStage.ANALYSIS, off=facts.plan.checks_off)}
     said: list[Said] = []
     results: list[CheckResult] = []
-    examiners = (*EXAMINERS, Examiner("elsewhere", (HOLD, MET), lambda facts: lesson_findings(facts, learnt)))
+    examiners = (
+        *EXAMINERS,
+        Examiner("elsewhere", (HOLD, CANDIDATE), lambda facts: lesson_findings(facts.plan.application, learnt)),
+    )
     for examiner in examiners:
         active = [key for key in examiner.keys if key in asked]
         if not active:
@@ -250,5 +253,5 @@ EXAMINERS = (
     ),
     Examiner("fidelity", ("environment-fidelity",), lambda facts: (), ("runtime", "modules")),
 )
-KEYS = (BROKEN, HOLD, MET, *(key for examiner in EXAMINERS for key in examiner.keys))
+KEYS = (BROKEN, HOLD, CANDIDATE, *(key for examiner in EXAMINERS for key in examiner.keys))
 """Every check that is implemented here."""

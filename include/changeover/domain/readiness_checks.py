@@ -271,6 +271,25 @@ def integrations(q: EnvironmentQuestion) -> Said:
     return no("; ".join((*([] if said.ok else [said.why]), *stopped))) if stopped else said
 
 
+def release_hold(q: EnvironmentQuestion) -> Said:
+    """Asked anew at every start: a plan that waited for its window is held by what others met meanwhile."""
+    if q.facts.learnt is None:
+        return no("what other clients met on this release could not be read")
+    if q.facts.learnt.holds:
+        return no("; ".join(q.facts.learnt.holds))
+    waived = q.facts.learnt.waived
+    return yes(
+        f"held by {len(waived)}, waived under {', '.join(sorted(set(waived)))}" if waived else "nothing holds it"
+    )
+
+
+def candidate_checks(q: EnvironmentQuestion) -> Said:
+    if q.facts.learnt is None:
+        return no("what other clients met on this release could not be read")
+    told = q.facts.learnt.candidates
+    return Said(all(ok for _, ok in told), "; ".join(why for why, _ in told) or "there is none")
+
+
 def _as_expected(kind: str, wanted: Iterable[str], found: object) -> Said:
     if not isinstance(found, Mapping):
         return no(f"the {kind}s could not be read")
@@ -340,4 +359,8 @@ HOST_CHECKS: Mapping[str, Callable[[HostQuestion], Said]] = {
     "clock-offset": clock_offset,
     "customisations-expected": customisations,
 }
-ENVIRONMENT_CHECKS: Mapping[str, Callable[[EnvironmentQuestion], Said]] = {"integrations-expected": integrations}
+ENVIRONMENT_CHECKS: Mapping[str, Callable[[EnvironmentQuestion], Said]] = {
+    "integrations-expected": integrations,
+    "release-hold": release_hold,
+    "release-candidate-check": candidate_checks,
+}
