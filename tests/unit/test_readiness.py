@@ -19,6 +19,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.readiness import readiness_gate
 from changeover.domain.readiness_checks import ENVIRONMENT_CHECKS, HOST_CHECKS
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.release import Resources
 from changeover.settings import load
 from tests.support.world import estate, plan, release
 
@@ -257,6 +258,15 @@ def test_disk_edges(free: float, ours: float, go: bool, told_by: str) -> None:
     if not go:
         assert f"{free:.3f} GiB free" in gate.reasons()[0]
         assert "3.500 GiB wanted (3.000 GiB for the upgrade, 0.500 GiB kept free)" in gate.reasons()[0]
+
+
+def test_room_that_the_vendor_asks_for_beside_the_data_is_added() -> None:
+    room = Resources(disk_mib=1024, source="the vendor's guide")
+    for free, go in ((4 * GIB, True), (4 * GIB - 1, False)):
+        probe = {"free_bytes": {**PROBE.free_bytes, ROOT: free}, "total_bytes": {**PROBE.total_bytes, ROOT: 0}}
+        sizes: dict[str, Any] = {"report": {"sizes": {"database_bytes": GIB}}, "disk_factor": 3.0}
+        gate = ask(probe=probe, resources=room, **sizes)
+        assert gate.passed is go
 
 
 def test_one_byte_decides() -> None:

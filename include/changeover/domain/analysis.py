@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from changeover.domain import artefact_checks, client_checks
+from changeover.domain import artefact_checks, client_checks, runtime_checks
 from changeover.domain.analysis_facts import AnalysisFacts, Said
 from changeover.domain.artefacts import ArtefactSet
 from changeover.domain.check import Catalogue, Check, CheckStage
@@ -236,6 +236,9 @@ EXAMINERS = (
         _on_the_way(artefact_checks.runtime_fits),
         ("host", "database"),
     ),
+    Examiner("resources", ("runtime-resources",), _on_the_way(runtime_checks.resources_there), ("host",)),
+    Examiner("libraries", ("runtime-library",), _on_the_way(runtime_checks.libraries_there), ("runtime",)),
+    Examiner("supported", ("runtime-platform",), _on_the_way(runtime_checks.platforms_supported), ("host",)),
     Examiner(
         "vendor-steps",
         ("vendor-step-choice", "vendor-step-uncovered", "vendor-step-by-hand"),

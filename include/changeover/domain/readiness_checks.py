@@ -140,8 +140,10 @@ def disk_space(q: HostQuestion) -> Said:
         return no("the size of the database could not be read")
     app_root = str(q.host.variables.get("app_root", ""))
     factor = Fraction(str(q.release.requires.disk_factor)) + q.facts.legs - 1  # a restore point more for each leg more
+    room = (q.release.requires.resources and q.release.requires.resources.disk_mib) or 0
+    wanted = ceil(database * factor) + (room << 20)
     other = int(q.check.limit("other_free_bytes"))
-    said = [_space(q, path, ceil(database * factor) if path == app_root else other) for path in _paths(q)]
+    said = [_space(q, path, wanted if path == app_root else other) for path in _paths(q)]
     if not said:
         return no("no path to measure is known")
     return _all(said)
