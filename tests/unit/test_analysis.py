@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from changeover.domain import analysis
-from changeover.domain.analysis_facts import AnalysisFacts
+from changeover.domain.analysis_facts import AnalysisFacts, Stop
 from changeover.domain.artefacts import ArtefactSet, Wheel
 from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.gate import CheckState
@@ -131,7 +131,23 @@ def test_a_host_that_does_not_fit_the_release_is_found(change: Any, key: str) ->
 def test_artefacts_that_are_not_there_stop_and_are_told_once() -> None:
     found = analysed(facts(artefacts=ArtefactSet("/artefacts", there=False)))
     assert [f.key for f in found.findings if f.inhibits] == ["artefacts-missing"]
-    assert {r.key for r in found.results if r.message.startswith("not judged")} >= {"artefact-driver"}
+    unjudged = {r.key for r in found.results if r.message.startswith("not judged")}
+    assert unjudged == {
+        "artefact-requirement",
+        "artefact-driver",
+        "artefact-dependency",
+        "artefact-platform",
+        "customisation-unported",
+        "customisation-series",
+    }
+    assert {r.state for r in found.results if r.key in unjudged} == {CheckState.ERROR}
+
+
+def test_a_stop_without_artefacts_leaves_their_checks_unjudged_too() -> None:
+    stop = RELEASE.model_copy(update={"version": "2.3.0"})
+    found = analysed(facts(stops=(Stop(stop, ArtefactSet("/artefacts/2.3.0", there=False)),)))
+    driver = next(r for r in found.results if r.key == "artefact-driver")
+    assert (driver.state, driver.message) == (CheckState.ERROR, "not judged: there are no artefacts of 2.3.0")
 
 
 def test_an_artefact_that_is_not_as_its_manifest_says_can_not_be_waived() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from changeover.adapters.analysis_html import analysis_html
 from changeover.domain.analysis_report import AnalysisReport, diff, rollup_json, together
+from changeover.domain.check import Catalogue
 from changeover.domain.finding import Finding
 from changeover.domain.record import MarkKind
 from changeover.domain.waiver import Waiver
@@ -20,7 +21,7 @@ from changeover.usecases.client_analysis import analyse_client
 from changeover.usecases.retests import retests
 from changeover.usecases.show_analysis import analysis_of
 from changeover.usecases.tools import Reply, Upgrade
-from tests.support.analysed import ARTEFACTS, PLAN, RELEASE, without
+from tests.support.analysed import ARTEFACTS, CATALOGUE, PLAN, RELEASE, without
 from tests.support.estate import Estate
 
 
@@ -78,6 +79,25 @@ def test_a_waived_finding_lets_the_run_go_on_and_is_told(estate: Estate) -> None
     found = report_of(estate, upgrade)
     assert not found.inhibited
     assert [f.waived.waiver for f in found.waived if f.waived] == ["W-1"]
+
+
+@pytest.mark.parametrize("waivable", [False, True])
+def test_without_artefacts_no_waiver_lets_an_analysis_pass(estate: Estate, waivable: bool) -> None:
+    """Whatever a catalogue says of the check itself: six others were not judged."""
+    estate.artefact_set = replace(ARTEFACTS, there=False)
+    about = {"key": "artefacts-missing", "subject": "tracker 2.6.0", "reason": "they come by courier", "by": "owner"}
+    dates = {"given_on": "2026-08-01", "expires_on": "2026-08-31"}
+    estate.given = (Waiver.model_validate({"id": "W-1", **about, **dates}),)
+    checks = tuple(
+        check.model_copy(update={"waivable": waivable}) if check.key == "artefacts-missing" else check
+        for check in CATALOGUE.checks
+    )
+    tools = replace(estate.tools(), catalogue=Catalogue(checks=checks))
+    answer = analyse_client(estate.asked(), tools)
+    assert answer.reply is Reply.NO
+    assert "customisation-unported: error: not judged: there are no artefacts of 2.6.0" in answer.text
+    assert ("artefacts-missing (tracker 2.6.0)" in answer.text) is not waivable
+    assert CATALOGUE["artefacts-missing"].waivable is False
 
 
 def test_a_host_that_says_nothing_is_a_no(estate: Estate) -> None:

@@ -59,20 +59,25 @@ def analyse(facts: AnalysisFacts, catalogue: Catalogue, *, learnt: Sequence[Less
         active = [key for key in examiner.keys if key in asked]
         if not active:
             continue
-        if examiner.needs_artefacts and not (facts.artefacts and facts.artefacts.there):
-            results += [
-                CheckResult(key, "", CheckState.ADVISED, "not judged: there are no artefacts") for key in active
-            ]
-            continue
         found, broken = _examined(examiner, facts, asked)
         said += found
         said += [Said(BROKEN, place, text) for place, text in broken]
-        results += _results(active, found, broken)
+        if examiner.needs_artefacts and (lacking := _without_artefacts(facts)):
+            told_why = f"not judged: there are no artefacts of {', '.join(lacking)}"
+            results += [CheckResult(key, "", CheckState.ERROR, told_why) for key in active]
+        else:
+            results += _results(active, found, broken)
     known = {key for examiner in examiners for key in examiner.keys}
     said += [Said(BROKEN, key, "no check of this name is implemented") for key in asked if key not in known | {BROKEN}]
     items, _ = _guarded(lambda: impact(facts))
     likeness, _ = _guarded(lambda: fidelity(facts))
     return Analysis(_findings(said, asked, catalogue), tuple(results), items or (), likeness or ())
+
+
+def _without_artefacts(facts: AnalysisFacts) -> tuple[str, ...]:
+    """Releases that the way installs and whose artefacts are not there; told once, as artefacts-missing."""
+    ends = ((facts.plan.to_version, facts.artefacts), *((stop.record.version, stop.artefacts) for stop in facts.stops))
+    return tuple(version for version, found in ends if not (found and found.there))
 
 
 def _guarded(ask: Callable[[], Found]) -> tuple[Found | None, str]:
@@ -111,7 +116,7 @@ def _blind(examiner: Examiner, facts: AnalysisFacts) -> Iterator[tuple[str, str]
         lacks = [section for section in examiner.somewhere if not any(r.get(section) for r in reports)]
         if reports and lacks:
             yield f"{environment}/{examiner.name}", f"no host of {environment} reports {', '.join(lacks)}"
-    if examiner.needs_artefacts and facts.artefacts and not facts.artefacts.wheels:
+    if examiner.needs_artefacts and facts.artefacts and facts.artefacts.there and not facts.artefacts.wheels:
         yield examiner.name, "looked at nothing: the manifest lists no wheel"
 
 
