@@ -72,7 +72,7 @@ REPORT: dict[str, Any] = {
     },
     "own": {"own_module": {"imports": ["tracker.pool.Pool"]}},
     "connections": [{"peer": "127.0.0.1", "count": 1}],
-    "database_clients": [{"account": "tracker", "program": "trackerd"}],
+    "database_clients": [{"account": "tracker", "own": True, "program": "trackerd", "address": None}],
     "schedules": [],
     "certificates": [],
     "manual_steps": {"hashes": {"applies": False, "why": "no row needs it", "choice": "choose", "unless": ""}},
@@ -94,6 +94,7 @@ ARTEFACTS = ArtefactSet(
 TRAITS = AnalysisTraits.model_validate(
     {
         "plug_in": {"group": "tracker.modules", "descriptor": "module.cfg", "section": "module", "option": "version"},
+        "database_programs": ["trackerd", "trackerd-cron"],
         "retests": {"integration": ["test_round"], "endpoint": ["test_round"]},
     }
 )

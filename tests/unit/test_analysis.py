@@ -265,6 +265,38 @@ def test_who_is_connected_and_on_no_record_is_told() -> None:
     assert [f.subject for f in found] == ["train1/10.9.9.9", "train1/reporting"]
 
 
+STRANGERS: list[dict[str, Any]] = [
+    {"program": "trackerd-bi"},
+    {"program": "my tracker"},
+    {"program": ""},
+    {"own": False, "account": "bi"},
+    {"own": None},
+    {"address": "10.9.9.9"},
+]
+
+
+@pytest.mark.parametrize("change", STRANGERS)
+def test_a_program_that_only_resembles_the_application_is_on_no_record(change: dict[str, Any]) -> None:
+    own = {"account": "tracker", "own": True, "program": "trackerd", "address": None}
+    many = reported(lambda report: report.update(database_clients=[own, own | change]), "train1")
+    (found,) = (f for f in analysed(many).findings if f.key == "integration-unrecorded")
+    assert found.subject == f"train1/{(own | change)['program'] or 'tracker'}"
+    assert ("10.9.9.9" in found.summary) is ("address" in change)
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1", "::1", "127.0.9.30", "127.0.9.30/32"])
+def test_the_application_itself_on_a_host_of_the_estate_is_none(address: str | None) -> None:
+    own = {"account": "tracker", "own": True, "program": "trackerd-cron", "address": address}
+    assert analysed(reported(lambda report: report.update(database_clients=[own]), "prod1")).findings == ()
+
+
+def test_one_host_of_each_environment_tells_who_is_connected_to_the_database() -> None:
+    assert keys(reported(lambda report: report.pop("database_clients"), "prod2")) == []
+    nobody = reported(lambda report: report.pop("database_clients"), "prod1", "prod2")
+    assert keys(nobody) == [(analysis.BROKEN, "production/strangers")]
+    assert keys(reported(lambda report: report.update(database_clients=[]))) == []
+
+
 def test_findings_come_in_the_same_order_and_each_once() -> None:
     both: AnalysisFacts = facts(artefacts=without("psycopg"))
     first, second = analysed(both).findings, analysed(both).findings

@@ -32,6 +32,8 @@ class Examiner:
     sections: tuple[str, ...] = ()
     somewhere: tuple[str, ...] = ()
     """Parts that one host of each environment has to give."""
+    told: tuple[str, ...] = ()
+    """The same of parts that may be empty: the host that holds the data says that there is none."""
     needs_artefacts: bool = False
 
 
@@ -105,7 +107,7 @@ def _ask(examiner: Examiner, facts: AnalysisFacts, asked: Mapping[str, Check]) -
 def _blind(examiner: Examiner, facts: AnalysisFacts) -> Iterator[tuple[str, str]]:
     """A host or environment that did not give what the check looks at; a host without any report is told elsewhere."""
     read = list(facts.each())
-    if (examiner.sections or examiner.somewhere) and not read:
+    if (examiner.sections or examiner.somewhere or examiner.told) and not read:
         yield examiner.name, "looked at nothing: no host gave a report"
     for _, host, report in read:
         lacks = [section for section in examiner.sections if report.get(section) is None]
@@ -114,6 +116,7 @@ def _blind(examiner: Examiner, facts: AnalysisFacts) -> Iterator[tuple[str, str]
     for environment in facts.hosts:
         reports = facts.of(environment).values()
         lacks = [section for section in examiner.somewhere if not any(r.get(section) for r in reports)]
+        lacks += [section for section in examiner.told if all(r.get(section) is None for r in reports)]
         if reports and lacks:
             yield f"{environment}/{examiner.name}", f"no host of {environment} reports {', '.join(lacks)}"
     if examiner.needs_artefacts and facts.artefacts and facts.artefacts.there and not facts.artefacts.wheels:
@@ -252,7 +255,13 @@ EXAMINERS = (
     ),
     Examiner("vendor-files", ("customisation-edited",), client_checks.vendor_files, ("vendor_files",)),
     Examiner("certificates", ("certificate-expiry",), client_checks.certificates, ("certificates",)),
-    Examiner("strangers", ("integration-unrecorded",), client_checks.strangers, ("connections",)),
+    Examiner(
+        "strangers",
+        ("integration-unrecorded",),
+        client_checks.strangers,
+        ("connections",),
+        told=("database_clients",),
+    ),
     Examiner(
         "impact",
         (MOVED, GONE, UNREAD),

@@ -40,6 +40,8 @@ class AnalysisTraits(Document):
     written_while_running: tuple[Line, ...] = ()
     """Patterns below the host's watched paths that the running application itself writes to."""
     plug_in: PlugIn | None = None
+    database_programs: tuple[Line, ...] = ()
+    """Names under which the application's own processes are connected to its database server, each in full."""
     retests: Mapping[Name, tuple[Line, ...]] = Field(default_factory=dict)
     """Kind of changed thing (endpoint, setting, …, customisation, integration) → acceptance tests that cover it."""
 
