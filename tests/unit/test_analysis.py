@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from changeover.domain.artefacts import ArtefactSet, Wheel
 from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.gate import CheckState
 from changeover.domain.watch import Watched
+from changeover.domain.window import Occurrence
 from tests.support.analysed import (
     ARTEFACTS,
     CATALOGUE,
@@ -249,11 +251,38 @@ def test_a_host_that_could_not_be_looked_at_twice_proves_nothing(after: dict[str
     assert ("analysis-host-unchanged", "prod1") in keys(facts(after=after))
 
 
+def certified(*ends: datetime | None, of: AnalysisFacts | None = None) -> list[tuple[str, str]]:
+    """Of prod1, whose certificates end then."""
+    many = [
+        {"path": f"/{number}", "not_after": None if end is None else int(end.timestamp())}
+        for number, end in enumerate(ends)
+    ]
+    told = reported(lambda report: report.update(certificates=many), "prod1")
+    found = analysed(replace(told, nights=of.nights if of else {})).findings
+    return [(f.subject, f.summary) for f in found if f.key == "certificate-expiry"]
+
+
 def test_a_certificate_that_ends_soon_and_one_that_cannot_be_read_are_told() -> None:
-    soon = int(facts().at.timestamp()) + 86400
-    many = [{"path": "/a", "not_after": soon}, {"path": "/b", "not_after": None}, {"path": "/c", "not_after": soon * 2}]
-    found = analysed(reported(lambda report: report.update(certificates=many), "prod1")).findings
-    assert [f.subject for f in found if f.key == "certificate-expiry"] == ["prod1/a", "prod1/b"]
+    now, day = facts().at, timedelta(days=1)
+    assert certified(now + day, None, now + 30 * day, now - day) == [
+        ("prod1/0", "/0 is valid until 2026-08-15, 1 days after today (2026-08-14); 30 days after it are wanted"),
+        ("prod1/1", "/1 could not be read"),
+        ("prod1/3", "/3 is valid until 2026-08-13, and has ended; 30 days after it are wanted"),
+    ]
+
+
+def test_a_certificate_has_to_last_a_month_past_the_window_of_its_environment() -> None:
+    """The window, not the day of the analysis: what lasts for 40 days may end in the night itself."""
+    now, day = facts().at, timedelta(days=1)
+    closes = now + 40 * day
+    night = Occurrence(closes.date(), closes - timedelta(hours=4), closes, "Europe/Berlin")
+    planned = facts(nights={"production": night})
+    told = certified(closes - day, closes + 29 * day, closes + 30 * day, of=planned)
+    assert [subject for subject, _ in told] == ["prod1/0", "prod1/1"]
+    where = "the window of production closes (2026-09-23 09:00Z to 2026-09-23 13:00Z)"
+    assert told[0][1] == f"/0 is valid until 2026-09-22, before {where}; 30 days after it are wanted"
+    assert f"29 days after {where}" in told[1][1]
+    assert [subject for subject, _ in certified(now + 30 * day, of=facts(nights={"training": night}))] == []
 
 
 def test_who_is_connected_and_on_no_record_is_told() -> None:

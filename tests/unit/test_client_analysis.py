@@ -14,15 +14,18 @@ from changeover.adapters.analysis_html import analysis_html
 from changeover.domain.analysis_report import AnalysisReport, diff, rollup_json, together
 from changeover.domain.check import Catalogue
 from changeover.domain.finding import Finding
+from changeover.domain.gate import CheckState
 from changeover.domain.record import MarkKind
 from changeover.domain.waiver import Waiver
 from changeover.usecases.analyse_local import analyse_here
+from changeover.usecases.check_readiness import readiness_gate
 from changeover.usecases.client_analysis import analyse_client
 from changeover.usecases.retests import retests
 from changeover.usecases.show_analysis import analysis_of
 from changeover.usecases.tools import Reply, Upgrade
 from tests.support.analysed import ARTEFACTS, CATALOGUE, PLAN, RELEASE, without
 from tests.support.estate import Estate
+from tests.support.windows import at, third_saturday
 
 
 @pytest.fixture
@@ -135,6 +138,25 @@ def test_without_watch_and_content_nothing_is_proven(estate: Estate) -> None:
     assert answer.reply is Reply.NO
     assert "analysis-host-unchanged (prod1)" in answer.text
     assert "artefacts-missing" in answer.text
+
+
+def test_certificates_are_held_against_the_window_and_asked_again_in_it(estate: Estate) -> None:
+    """The analysis on 14 August reads them; production's night is four weeks later."""
+    after = at("2026-10-01 00:00")
+    estate.differing = {"prod1": {"certificates": [{"path": "/a.pem", "not_after": int(after.timestamp())}]}}
+    environments = [e.model_dump(exclude_unset=True) for e in PLAN.environments]
+    environments[2]["window"] = third_saturday().model_dump()
+    of = PLAN.model_validate(PLAN.model_dump() | {"environments": environments})
+    estate.now = at("2026-08-20 12:00")
+    upgrade = estate.asked(of=of, mode="implement")
+    assert estate.analyse(upgrade).reply is Reply.YES
+    (told,) = (f for f in report_of(estate, upgrade).advisories if f.key == "certificate-expiry")
+    assert told.subject == "prod1/a.pem"
+    assert "12 days after the window of production closes (2026-09-18 13:00Z" in told.summary
+    gate = readiness_gate(upgrade, estate.tools(), of.environment("production"))
+    found = {r.host: (r.state, r.message) for r in gate.results if r.key == "certificate-expiry"}
+    assert found["prod1"] == (CheckState.ADVISED, f"{told.summary}; as the analysis read it")
+    assert found["prod2"][0] is CheckState.PASSED
 
 
 def test_the_retests_of_an_environment_and_of_the_baseline_made_from_it(estate: Estate) -> None:

@@ -20,6 +20,7 @@ from changeover.domain.readiness import readiness_gate
 from changeover.domain.readiness_checks import ENVIRONMENT_CHECKS, HOST_CHECKS
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.release import Resources
+from changeover.domain.window import Occurrence
 from changeover.settings import load
 from tests.support.world import estate, plan, release
 
@@ -75,6 +76,8 @@ def ask(
     stage: CheckStage = CheckStage.READINESS,
     catalogue: Catalogue = CATALOGUE,
     learnt: Learnt | None = NOTHING_MET,
+    certificates: dict[str, list[dict[str, Any]]] | None = None,
+    night: Occurrence | None = None,
     **requires: Any,
 ) -> GateResult:
     """Both hosts are ready, except for what is changed on one of them."""
@@ -85,7 +88,8 @@ def ask(
     reports[on] = {k: v for k, v in {**REPORT, **(report or {})}.items() if v != "absent"}
     proven = dict.fromkeys(names, RestorePoint("r-preparation", NOW - timedelta(hours=3)))
     facts = ReadinessFacts("run-1", NOW, probes, reports, proven if points is None else points)
-    facts = replace(facts, learnt=learnt)
+    read = {name: [] for name in names} if certificates is None else certificates
+    facts = replace(facts, learnt=learnt, certificates=read, night=night)
     wanted = release()
     return readiness_gate(
         "readiness",
@@ -212,6 +216,7 @@ def test_an_unreachable_host_is_not_seen(lost: dict[str, Any]) -> None:
 
 def test_a_host_without_facts_fails_every_inhibitor_and_not_the_others() -> None:
     facts = ReadinessFacts("run-1", NOW, {"prod1": replace(PROBE, host="prod1")}, {"prod1": REPORT}, {})
+    facts = replace(facts, certificates={"prod1": []})
     gate = readiness_gate(
         "readiness", "production", plan=PLAN, release=release(), record=RECORD, hosts=RECORD.hosts, facts=facts,
         catalogue=CATALOGUE,
@@ -352,6 +357,23 @@ def test_an_advisory_no_is_told_and_does_not_stop_the_upgrade(changed: dict[str,
 def test_at_the_edges_of_advisories_all_is_well() -> None:
     probe = {"clock_offset": timedelta(seconds=1), "load": 4.0, "memory_available_bytes": 8 * GIB // 20 + 1}
     assert ask(probe=probe).findings == ()
+
+
+def test_a_certificate_is_held_against_the_night_that_was_agreed() -> None:
+    """It was long enough when the analysis read it, and the night is three weeks later."""
+    closes = NOW + timedelta(days=21)
+    night = Occurrence(closes.date(), closes - timedelta(hours=4), closes, "Europe/Berlin")
+    read = {"prod1": [{"path": "/a", "not_after": int((closes + timedelta(days=30)).timestamp())}]}
+    read["prod2"] = [{"path": "/b", "not_after": int((closes + timedelta(days=30, seconds=-1)).timestamp())}]
+    (found,) = ask(certificates=read, night=night).findings
+    assert (found.key, found.subject) == ("certificate-expiry", "prod2")
+    assert found.summary == (
+        "/b is valid until 2026-10-04, 29 days after the window of production closes "
+        "(2026-09-04 09:00Z to 2026-09-04 13:00Z); 30 days after it are wanted; as the analysis read it"
+    )
+    assert ask(certificates=read).findings == ()
+    (unread,) = ask(certificates={"prod1": []}).findings
+    assert unread.summary == "the analysis of this run read no certificates here"
 
 
 def test_an_old_restore_point_is_told() -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from changeover.domain import artefact_checks, client_checks, runtime_checks
 from changeover.domain.analysis_facts import AnalysisFacts, Said
 from changeover.domain.artefacts import ArtefactSet
+from changeover.domain.certificates import certificates
 from changeover.domain.check import Catalogue, Check, CheckStage
 from changeover.domain.discovery import FINDINGS, differences
 from changeover.domain.fidelity import Fidelity, fidelity, fidelity_findings
@@ -101,6 +102,8 @@ def _examined(
 def _ask(examiner: Examiner, facts: AnalysisFacts, asked: Mapping[str, Check]) -> Iterable[Said]:
     if examiner.name == "fidelity":
         return fidelity_findings(fidelity(facts), least_percent=int(asked[examiner.keys[0]].limit("least_percent")))
+    if examiner.name == "certificates":
+        return certificates(facts, least_days=int(asked[examiner.keys[0]].limit("least_days")))
     return examiner.ask(facts)
 
 
@@ -254,7 +257,7 @@ EXAMINERS = (
         somewhere=("manual_steps",),
     ),
     Examiner("vendor-files", ("customisation-edited",), client_checks.vendor_files, ("vendor_files",)),
-    Examiner("certificates", ("certificate-expiry",), client_checks.certificates, ("certificates",)),
+    Examiner("certificates", ("certificate-expiry",), lambda facts: (), ("certificates",)),
     Examiner(
         "strangers",
         ("integration-unrecorded",),

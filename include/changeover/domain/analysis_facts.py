@@ -15,6 +15,7 @@ from changeover.domain.finding import Action, ActionKind
 from changeover.domain.plan import Line, Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.watch import Watched
+from changeover.domain.window import Occurrence
 
 Report = Mapping[str, Any]
 """What `discover` said of one host."""
@@ -93,6 +94,8 @@ class AnalysisFacts:
 
     stops: tuple[Stop, ...] = ()
     """Where the way has several legs: the releases that all but the last one end at."""
+    nights: Mapping[str, Occurrence] = field(default_factory=dict)
+    """Environment → the night it is meant for, where it has a window."""
 
     def at_stop(self, stop: Stop) -> AnalysisFacts:
         """The same hosts, if that release were the wanted one."""

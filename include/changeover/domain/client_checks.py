@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from changeover.domain.analysis_facts import AnalysisFacts, Said, command, hint
 from changeover.domain.artefacts import ArtefactSet
 from changeover.domain.watch import changed, unproven
 
-CERTIFICATE_MARGIN = timedelta(days=30)
 SHOWN = 8
 
 
@@ -90,20 +88,6 @@ def vendor_files(facts: AnalysisFacts) -> Iterator[Said]:
                     (hint("Find out from whom it is; port it into a module of the client's own, or have it undone."),),
                     tuple(files[:SHOWN]),
                 )  # fmt: skip
-
-
-def certificates(facts: AnalysisFacts) -> Iterator[Said]:
-    """Valid for a month past the analysis; one that cannot be read is told."""
-    for environment, host, report in facts.each():
-        for about in report.get("certificates") or ():
-            path, until = str(about.get("path")), about.get("not_after")
-            if until is None:
-                yield Said("certificate-expiry", f"{host}{path}", f"{path} could not be read", environment=environment)
-                continue
-            ends = datetime.fromtimestamp(int(until), UTC)
-            if ends < facts.at + CERTIFICATE_MARGIN:
-                text = f"{path} is valid until {ends:%Y-%m-%d}"
-                yield Said("certificate-expiry", f"{host}{path}", text, environment=environment)
 
 
 def strangers(facts: AnalysisFacts) -> Iterator[Said]:

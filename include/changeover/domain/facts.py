@@ -9,6 +9,7 @@ from typing import Any
 
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.release import ReleaseRecord
+from changeover.domain.window import Occurrence
 
 Report = Mapping[str, Any]
 """What an application's `discover` said of one host."""
@@ -84,3 +85,7 @@ class ReadinessFacts:
     """Where the way has several legs: the release that the first one goes to."""
     legs: int = 1
     learnt: Learnt | None = None
+    certificates: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Host → its certificates, as this run's analysis read them."""
+    night: Occurrence | None = None
+    """The environment's; None where no window closes."""

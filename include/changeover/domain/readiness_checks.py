@@ -11,6 +11,7 @@ from math import ceil
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from changeover.domain.certificates import too_short
 from changeover.domain.check import Check
 from changeover.domain.estate import EstateEnvironment, Host
 from changeover.domain.facts import HostFacts, ReadinessFacts, Report
@@ -253,6 +254,16 @@ def customisations(q: HostQuestion) -> Said:
     return _as_expected("customisation", wanted, q.report.get("customisations"))
 
 
+def certificates(q: HostQuestion) -> Said:
+    """Against the night as it was agreed: it may be weeks after the analysis that read them."""
+    read = q.facts.certificates.get(q.host.name)
+    if read is None:
+        return no("the analysis of this run read no certificates here")
+    least = int(q.check.limit("least_days"))
+    short = [why for _, why in too_short(read, q.record.name, q.facts.night, least_days=least, at=q.facts.at)]
+    return no("; ".join((*short, "as the analysis read it"))) if short else yes(f"{len(read)} certificates last")
+
+
 def integrations(q: EnvironmentQuestion) -> Said:
     """Wherever in the environment they run: an integration belongs to it, not to one host."""
     reports = {name: q.facts.reports.get(name, {}).get("integrations") for name in q.hosts}
@@ -360,6 +371,7 @@ HOST_CHECKS: Mapping[str, Callable[[HostQuestion], Said]] = {
     "host-marker": host_marker,
     "clock-offset": clock_offset,
     "customisations-expected": customisations,
+    "certificate-expiry": certificates,
 }
 ENVIRONMENT_CHECKS: Mapping[str, Callable[[EnvironmentQuestion], Said]] = {
     "integrations-expected": integrations,
