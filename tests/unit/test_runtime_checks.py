@@ -10,7 +10,7 @@ import pytest
 from changeover.domain.analysis_facts import AnalysisFacts, Stop
 from changeover.domain.artefacts import Wheel
 from changeover.domain.release import ReleaseRecord, Requirements
-from tests.support.analysed import ARTEFACTS, NAMES, RELEASE, analysed, facts, inhibitors, keys, reported
+from tests.support.analysed import ARTEFACTS, NAMES, RELEASE, analysed, facts, inhibitors, keys, reported, without
 
 
 def record(**requires: Any) -> ReleaseRecord:
@@ -81,6 +81,11 @@ def test_one_that_they_do_not_bring_has_to_be_on_every_host() -> None:
     assert set(found) == {f"{name}/java" for name in NAMES}
     assert found["train1/java"] == "the release needs java >=17, the artefacts bring none, the host has 11.0.2"
     assert found["prod1/java"].endswith("its version could not be read")
+
+
+def test_one_that_the_record_pins_is_missed_among_the_artefacts_once() -> None:
+    lacking = needing(facts(artefacts=without("psycopg")), runtimes={"psycopg": ">=3.2"})
+    assert {f.key for f in inhibitors(lacking)} == {"artefact-driver", "artefact-requirement", "artefact-dependency"}
 
 
 def test_a_version_that_is_none_does_not_fit() -> None:

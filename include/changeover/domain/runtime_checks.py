@@ -52,13 +52,19 @@ def _whole(value: object) -> int | None:
 
 
 def libraries_there(facts: AnalysisFacts) -> Iterator[Said]:
-    """Libraries and programs of the release's `runtimes`: what the artefacts bring counts, else what the host has."""
+    """Libraries and programs of the release's `runtimes`: what the artefacts bring counts, else what the host has.
+
+    One that the record pins has to come with them: that it does not is told as `artefact-requirement`.
+    """
+    pinned = {plain(text.partition("==")[0]) for text in facts.release.artefacts.requirements}
     for name, wanted in facts.release.requires.runtimes.items():
         wheel = facts.artefacts.wheel(name) if facts.artefacts else None
         if wheel is not None:
             if not _within(wheel.version, wanted):
                 text = f"the release needs {name} {wanted}, the artefacts bring {wheel.version}"
                 yield Said("runtime-library", plain(name), text, {"file": wheel.file})
+            continue
+        if plain(name) in pinned:
             continue
         for environment, host, report in facts.each():
             found = _installed(name, report)
