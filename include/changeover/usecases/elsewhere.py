@@ -74,13 +74,12 @@ def _runs(upgrade: Upgrade, tools: Tools) -> Iterator[Elsewhere]:
             plans[run.plan_digest] = tools.content.plan(run.plan_text)
         other = plans[run.plan_digest]
         if other is not None:
-            marks = tools.ledger.marks(run.key)
-            stops = _stops(marks)
+            stops = _stops(tools.ledger.marks(run.key, kind=MarkKind.PATH_PLANNED))
             if any(is_same(there, here, scheme) for there in (other.to_version, *stops.values()) for here in wanted):
-                yield _elsewhere(run, other, stops, marks, tools)
+                yield _elsewhere(run, other, stops, tools)
 
 
-def _elsewhere(run: Run, plan: Plan, stops: dict[int, str], marks: tuple[Mark, ...], tools: Tools) -> Elsewhere:
+def _elsewhere(run: Run, plan: Plan, stops: dict[int, str], tools: Tools) -> Elsewhere:
     verdict = tools.ledger.outcomes(run.key).get("")
     newest = {(gate.environment, gate.gate): gate for _, gate in tools.ledger.gates(run.key)}
     return Elsewhere(
@@ -90,7 +89,7 @@ def _elsewhere(run: Run, plan: Plan, stops: dict[int, str], marks: tuple[Mark, .
         plan.to_version,
         tuple(newest.values()),
         stops,
-        incidents_of(marks),
+        incidents_of(tools.ledger.marks(run.key)),
     )
 
 
