@@ -45,7 +45,7 @@ def learnt_since(upgrade: Upgrade, tools: Tools) -> Learnt | None:
     found = learnt(upgrade, tools)
     said = lesson_findings(upgrade.plan.application, found)
     holds = tuple(told(one, check) for one in said if one.key == HOLD)
-    waivers = tools.content.waivers(upgrade.plan.client)
+    waivers = tools.content.waivers(upgrade.plan.client) if holds else ()
     judged = apply_waivers(holds, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
     newest = {(gate.environment, gate.gate): gate for _, gate in tools.ledger.gates(upgrade.run.key)}
     return Learnt(
