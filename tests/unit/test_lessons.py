@@ -96,6 +96,19 @@ def test_a_client_that_succeeded_since_taught_how_it_is_cured() -> None:
     assert taught(failed, elsewhere(Outcome.SUCCESSFUL, day=1, who="third")) == (failing("test_round"),)
 
 
+def test_a_success_in_training_cures_nothing_of_production() -> None:
+    """A baseline is no lane: any success after it shows that what failed there was cured."""
+    lanes = ("training", "production")
+    rehearsed = replace(acceptance("test_rehearsed"), environment="baseline")
+    gates = (acceptance("test_round"), rehearsed, inhibited("impact-endpoint-moved"))
+    failed = elsewhere(Outcome.BACKED_OUT, *gates, incidents=(("incident-1", 2),), environments=lanes)
+    training = elsewhere(Outcome.SUCCESSFUL, day=1, environments=("training",), upgraded=("training",))
+    incident = Lesson("incident-1", Taught.INCIDENT, NEW, 2)
+    assert taught(failed, training) == (MOVED, incident, failing("test_round"))
+    production = elsewhere(Outcome.SUCCESSFUL, day=2, environments=("production",), upgraded=("production",))
+    assert taught(failed, training, production) == ()
+
+
 def test_an_inhibitor_is_cured_where_as_many_hosts_do_not_show_it_any_more() -> None:
     before = elsewhere(None, inhibited("impact-endpoint-moved", hosts=("a", "b")))
     assert taught(before, elsewhere(None, inhibited(hosts=("a",)), day=1)) == (MOVED,)

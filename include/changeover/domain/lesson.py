@@ -65,6 +65,10 @@ class Elsewhere:
     """Leg → the release it ends at."""
     incidents: tuple[tuple[str, int], ...] = ()
     """What tells it from another, and how grave it is: those put down to its change."""
+    environments: tuple[str, ...] = ()
+    """The lanes it was asked for."""
+    upgraded: tuple[str, ...] = ()
+    """Those that ended at the release."""
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -80,8 +84,9 @@ def lessons(
 ) -> tuple[Lesson, ...]:
     """What other clients met on the releases `wanted`: the one that is gone to, and every stop on the way.
 
-    Of each client what went wrong since its last success there: what was cured and worked is no hold any more. An
-    inhibitor counts until an analysis of as many hosts does not find it any more.
+    Of each client what went wrong since its last success there: what was cured and worked is no hold any more. A
+    success in training cures nothing that went wrong in production. An inhibitor counts until an analysis of as many
+    hosts does not find it any more.
     """
     found: set[Lesson] = set()
     by_client: dict[str, list[Elsewhere]] = {}
@@ -97,19 +102,20 @@ def lessons(
 
 def _of_client(runs: Sequence[Elsewhere], release: str, scheme: str, catalogue: Catalogue) -> Iterator[Lesson]:
     looked_at: list[frozenset[str]] = []
+    succeeded, cured = False, set[str]()
     for run in runs:
         if run.outcome is not None and run.outcome.is_success:
-            return
-        for number, severity in run.incidents:
-            yield Lesson(number, Taught.INCIDENT, release, severity)
-        for gate in run.gates:
-            if not is_same(run.release_of(gate.gate), release, scheme):
-                continue
-            if plain(gate.gate) == ACCEPTANCE:
+            succeeded, cured = True, cured | set(run.upgraded)
+        open_in = set(run.environments) - cured
+        everywhere = succeeded and not open_in
+        if not everywhere:
+            yield from (Lesson(number, Taught.INCIDENT, release, severity) for number, severity in run.incidents)
+        for gate in (gate for gate in run.gates if is_same(run.release_of(gate.gate), release, scheme)):
+            if plain(gate.gate) == ACCEPTANCE and (gate.environment in open_in or not succeeded):
                 yield from (Lesson(key, Taught.ACCEPTANCE, release) for key in failed(gate))
-            elif gate.gate == ANALYSIS:
+            if gate.gate == ANALYSIS:
                 hosts = frozenset(gate.hosts_planned)
-                if not any(hosts <= seen for seen in looked_at):
+                if not everywhere and not any(hosts <= seen for seen in looked_at):
                     yield from (Lesson(key, Taught.INHIBITOR, release) for key in _inhibiting(gate, catalogue))
                 looked_at.append(hosts)
 

@@ -80,7 +80,8 @@ def _runs(upgrade: Upgrade, tools: Tools) -> Iterator[Elsewhere]:
 
 
 def _elsewhere(run: Run, plan: Plan, stops: dict[int, str], tools: Tools) -> Elsewhere:
-    verdict = tools.ledger.outcomes(run.key).get("")
+    outcomes = tools.ledger.outcomes(run.key)
+    verdict = outcomes.get("")
     newest = {(gate.environment, gate.gate): gate for _, gate in tools.ledger.gates(run.key)}
     return Elsewhere(
         run.client,
@@ -90,6 +91,8 @@ def _elsewhere(run: Run, plan: Plan, stops: dict[int, str], tools: Tools) -> Els
         tuple(newest.values()),
         stops,
         incidents_of(tools.ledger.marks(run.key)),
+        run.environments,
+        tuple(name for name, found in outcomes.items() if name and found.outcome.is_success),
     )
 
 
