@@ -219,6 +219,19 @@ def test_what_happens_elsewhere_after_the_analysis_holds_at_the_start(tmp_path: 
     assert (waived.holds, waived.waived) == ((), ("W-1",))
 
 
+def test_a_rehearsal_is_told_and_not_held(tmp_path: Path) -> None:
+    """It is how one shows that it cannot happen here; nothing of the client's is touched."""
+    estate = Estate(tmp_path)
+    upgrade = estate.asked(mode="rehearse")
+    estate.ledger.record_gate(other_run(estate, upgrade), acceptance("test_round"), estate.now)
+    assert estate.analyse(upgrade).reply is Reply.YES
+    (gate,) = (gate for _, gate in estate.ledger.gates(upgrade.run.key) if gate.gate == "client_analysis")
+    assert [(f.key, f.severity) for f in gate.findings] == [
+        ("release-hold", "advisory"),
+        ("release-candidate-check", "advisory"),
+    ]
+
+
 def test_runs_of_other_applications_do_not_hide_what_was_learnt(tmp_path: Path) -> None:
     """However many of them are newer."""
     estate = Estate(tmp_path)

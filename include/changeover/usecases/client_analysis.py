@@ -12,8 +12,10 @@ from changeover.domain.analysis import Analysis, analyse
 from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits, Stop
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
+from changeover.domain.finding import Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.inventory import inventory
+from changeover.domain.lesson import HOLD
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.waiver import AfterWaivers, apply_waivers
@@ -70,11 +72,18 @@ def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
     judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
+    if upgrade.mode is Mode.REHEARSE:
+        judged = replace(judged, findings=tuple(_told_only(finding) for finding in judged.findings))
     gate = _gate(everyone, facts.reports, found, judged)
     _keep(upgrade, tools, facts, found, judged)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     _mark_versions(upgrade, tools, hosts, facts.reports)
     return Examined(result, gate, judged)
+
+
+def _told_only(finding: Finding) -> Finding:
+    """A rehearsal touches nothing of the client's, and shows whether what held others can happen here."""
+    return replace(finding, severity=Severity.ADVISORY) if finding.key == HOLD and finding.inhibits else finding
 
 
 def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...]]:
