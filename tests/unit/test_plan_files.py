@@ -135,7 +135,10 @@ PLAIN_WORDS = {
     "no-zone": (("      zone: Europe/Berlin\n", ""), "31: environments.2.window.zone: is missing"),
     "zone-abbreviation": (
         ("Europe/Berlin", "CET"),
-        "33: environments.2.window.zone: 'CET' is not an IANA time zone such as 'Europe/Berlin'",
+        (
+            "33: environments.2.window.zone: 'CET' is an abbreviation or an old name, and those are not taken: "
+            "name the client's zone in full, such as 'Europe/Brussels', which the zone data have for it"
+        ),
     ),
     "zone-outside": (
         ("Europe/Berlin", "../../etc/localtime"),
@@ -173,6 +176,13 @@ PLAIN_WORDS = {
             "with a letter or digit, at most 63"
         ),
     ),
+    "side-typo": (
+        ("side: client", "side: cleint"),
+        "19: participants.1.side: 'cleint' is not one of provider, client; did you mean 'client'?",
+    ),
+    "side-left-out": ((", side: client", ""), "19: participants.1.side: is missing"),
+    "no-name": (("name: Ann Berg", 'name: ""'), "19: participants.1.name: has fewer than 1 characters"),
+    "no-role": (("role: client_approver", 'role: ""'), "19: participants.1.role: has fewer than 1 characters"),
     "empty-list": (("by: [ann], wait", "by: [], wait"), "20: approval.by: needs at least 1 entries"),
     "text-for-list": (("by: [ann], wait", "by: ann, wait"), "20: approval.by: must be a list, not 'ann'"),
     "text-for-mapping": (
@@ -200,7 +210,8 @@ def test_a_fault_is_told_in_plain_words_with_its_line_and_path(change: tuple[str
 def test_a_window_that_the_change_of_clocks_swallows_is_refused() -> None:
     """Berlin, 29 March 2026: from 02:30 to 03:00 there is no time at all."""
     fault = only_fault(("on: 2026-12-05", "on: 2026-03-29"), ('"22:00"', '"02:30"'), ('"04:00"', '"03:00"'))
-    assert fault.endswith("the window closes before it opens once both are turned to UTC (a change of clocks?)")
+    assert "the window closes before it opens once both are turned to UTC: start: 02:30 does not exist on " in fault
+    assert fault.endswith("; say another time, or another on_skipped, in the plan")
 
 
 BETWEEN_PARTS = {
@@ -232,6 +243,10 @@ BETWEEN_PARTS = {
     "unknown-sign-off": (
         ("sign_off: {by: [ann]}", "sign_off: {by: [bob]}"),
         "environments.2.sign_off.by.0: 'bob' is not a participant of this plan",
+    ),
+    "one-name-in-the-dag": (
+        ("name: training\n", "name: pro.duction\n  - name: pro_duction\n"),
+        "environments.2.name: 'pro_duction' and 'pro.duction' are one name in the DAG; rename one",
     ),
     "person-twice": (("id: ann", "id: jo"), "participants: 'jo' is named twice"),
     "no-op": (('"1.9"', '"1.10"'), "to_version: equals from_version; there is nothing to upgrade"),

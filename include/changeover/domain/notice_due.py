@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from changeover.domain import notice_text as texts
@@ -11,7 +11,7 @@ from changeover.domain.approval import Tally
 from changeover.domain.notice import Notice, NoticeKind
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode, Plan
-from changeover.domain.record import Mark, MarkKind, Run, StepRecord
+from changeover.domain.record import Mark, MarkKind, Run, StepRecord, meant_for
 from changeover.domain.survey import OPEN_FOR
 from changeover.domain.window import DatedWindow, Occurrence
 
@@ -81,7 +81,7 @@ def reminders(plan: Plan, nights: Mapping[str, Occurrence], agreed: Sequence[str
         since = night.opens - plan.notices.reminder
         if since <= now < night.opens:
             words = texts.reminder(plan, lane.name, night)
-            key = f"{plan.dag_id}/reminder/{lane.name}/{night.opens:%Y%m%dT%H%MZ}"
+            key = reminder_key(plan, lane.name, night)
             kind, to = NoticeKind.REMINDER, everybody(plan)
             found.append(
                 Notice(
@@ -100,6 +100,15 @@ def reminders(plan: Plan, nights: Mapping[str, Occurrence], agreed: Sequence[str
     return tuple(found)
 
 
+def reminder_key(plan: Plan, environment: str, night: Occurrence) -> str:
+    return f"{plan.dag_id}/reminder/{environment}/{night.opens:%Y%m%dT%H%MZ}"
+
+
+def missed_key(plan: Plan, opens: datetime) -> str:
+    """Of a whole night, whether a run of it told so or nothing ran at all: it is told once."""
+    return f"{plan.dag_id}/missed/{opens:%Y%m%dT%H%MZ}"
+
+
 def everybody(plan: Plan) -> tuple[str, ...]:
     return tuple(person.id for person in plan.participants)
 
@@ -110,7 +119,7 @@ def of_client(plan: Plan) -> tuple[str, ...]:
 
 def deciding(plan: Plan, lane: Environment) -> tuple[str, ...]:
     """Who has to know the clock: the provider's people, and whoever signs the lane off."""
-    ours = [person.id for person in plan.participants if person.side != "client"]
+    ours = [person.id for person in plan.participants if person.side == "provider"]
     return tuple(dict.fromkeys((*ours, *(lane.sign_off.by if lane.sign_off else ()))))
 
 
@@ -150,7 +159,10 @@ def _lanes(story: StoryOfNotices) -> Iterator[Notice]:
     if missed:
         words = texts.missed(plan, missed, story.following.get(missed[0]))
         at, what = max(map(story.last_of, missed)), f"missed/{'+'.join(missed)}"
-        yield _of_run(story, what, NoticeKind.MISSED, words, everybody(plan), at, environment=missed[0])
+        told = _of_run(story, what, NoticeKind.MISSED, words, everybody(plan), at, environment=missed[0])
+        opening = meant_for(story.run.dag_run_id)
+        whole = opening is not None and set(missed) == set(story.run.environments)
+        yield replace(told, key=missed_key(plan, opening)) if opening and whole else told
 
 
 def _clock(story: StoryOfNotices, lane: Environment, night: Occurrence | None) -> Iterator[Notice]:

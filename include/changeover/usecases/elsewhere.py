@@ -21,6 +21,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind, Run
 from changeover.domain.waiver import apply_waivers
 from changeover.ports import fresh
+from changeover.usecases.today import today
 from changeover.usecases.tools import Tools, Upgrade
 
 LOOKED_AT = 500
@@ -46,7 +47,7 @@ def learnt_since(upgrade: Upgrade, tools: Tools) -> Learnt | None:
     said = lesson_findings(upgrade.plan.application, found)
     holds = tuple(told(one, check) for one in said if one.key == HOLD)
     waivers = tools.content.waivers(upgrade.plan.client) if holds else ()
-    judged = apply_waivers(holds, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
+    judged = apply_waivers(holds, waivers, tools.catalogue, upgrade.plan, today=today(upgrade, tools))
     newest = {(gate.environment, gate.gate): gate for _, gate in tools.ledger.gates(upgrade.run.key)}
     return Learnt(
         tuple(_standing(finding) for finding in judged.findings if finding.inhibits),

@@ -38,6 +38,7 @@ from changeover.ports import Channel, NoticeBook
 from changeover.usecases.ask import tally_of
 from changeover.usecases.planning_facts import durations
 from changeover.usecases.tools import Tools, Upgrade
+from changeover.usecases.unheard_nights import unheard_nights
 from changeover.usecases.window_gate import planned_nights, reversible
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Desk:
     base_url: str = ""
     """Where people reach Airflow's pages."""
     survey_link: Callable[[str, datetime], str] = lambda run, asked_at: ""
+    presented_since: Callable[[str], datetime | None] = lambda digest: None
+    """Since when Airflow has the plan with a digest."""
 
 
 @dataclass
@@ -109,12 +112,15 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
             yield upgrade.plan, due(story_of(desk, upgrade), now)
         except Exception as exc:  # noqa: BLE001 -- whatever one run's record does, the others' people are told
             told.broken.append(f"{run.key}: {exc}")
-    for plan in _plans(tools):
+    for plan, text in _plans(tools):
         try:
             agreed, done = _agreed_and_done(tools, plan)
-            found = coming_nights(plan, _freezes(tools, plan), now)
+            freezes = _freezes(tools, plan)
+            found = coming_nights(plan, freezes, now)
             nights = {name: night for name, night in found.items() if name not in done}
             yield plan, reminders(plan, nights, agreed, now)
+            since, settled = desk.presented_since(text), desk.book.settled(plan.dag_id)
+            yield plan, unheard_nights(plan, freezes, tools, done=done, presented=since, told=settled)
         except Exception as exc:  # noqa: BLE001 -- and so with plans
             told.broken.append(f"{plan.dag_id}: {exc}")
 
@@ -195,9 +201,10 @@ def _decide_by(upgrade: Upgrade, tools: Tools, nights: Mapping[str, Occurrence])
     return found
 
 
-def _plans(tools: Tools) -> list[Plan]:
+def _plans(tools: Tools) -> list[tuple[Plan, str]]:
+    """Each with the digest of its text."""
     readings = tools.shelf.plans([tools.settings.plans]) if tools.shelf else ()
-    return [reading.document for reading in readings if reading.document]
+    return [(reading.document, reading.digest) for reading in readings if reading.document]
 
 
 def _freezes(tools: Tools, plan: Plan) -> Freezes:
