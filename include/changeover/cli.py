@@ -299,6 +299,9 @@ def plan_new(  # noqa: PLR0913 -- an intake has as many parts
     signed_on: Annotated[str, typer.Option(help="Day it was signed.")] = "",
     valid_from: Annotated[str, typer.Option(help="First day it covers.")] = "",
     valid_until: Annotated[str, typer.Option(help="Last day it covers.")] = "",
+    contract: Annotated[str, typer.Option(help="Number of the support contract.")] = "",
+    contract_from: Annotated[str, typer.Option(help="First day of the contract.")] = "",
+    contract_until: Annotated[str, typer.Option(help="Last day of the contract.")] = "",
     requester: Annotated[str, typer.Option(help="Who asks for it, by login.")] = "",
     approver: Annotated[list[str] | None, typer.Option(help="Who approves, by login; may be repeated.")] = None,
     support: Annotated[list[str] | None, typer.Option(help="Who takes it over, by login; may be repeated.")] = None,
@@ -318,6 +321,8 @@ def plan_new(  # noqa: PLR0913 -- an intake has as many parts
         "trigger.kind": trigger, "trigger.reference": reference, "trigger.dated": dated, "trigger.reason": reason,
         "statement_of_work.id": sow, "statement_of_work.signed_on": signed_on,
         "statement_of_work.valid_from": valid_from, "statement_of_work.valid_until": valid_until,
+        "support_contract.id": contract, "support_contract.valid_from": contract_from,
+        "support_contract.valid_until": contract_until,
         "requested_by": requester, "environments": environment, "approvers": approver, "support": support,
     }  # fmt: skip
     raise typer.Exit(new(source, {key: value for key, value in given.items() if value}, out=out, ask=ask))

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.cover import contract_scope_faults
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.night import uncovered
@@ -41,6 +42,7 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
     return (
         *content_faults(plan, library),
         *_order_faults(plan, now.date()),
+        *_contract_faults(plan, now.date()),
         *window_faults(plan, library.freezes, now=now),
     )
 
@@ -162,6 +164,14 @@ def _order_faults(plan: Plan, today: date) -> Iterator[Told]:
         yield ("change", "pre_approval", "until"), lapsed
     if plan.trigger.dated > today:
         yield ("trigger", "dated"), f"{plan.trigger.dated} lies in the future; today is {today}"
+
+
+def _contract_faults(plan: Plan, today: date) -> Iterator[Told]:
+    """The support contract: not over, and covering the application and every environment."""
+    contract = plan.support_contract
+    yield from ((("support_contract", key), text) for key, text in contract_scope_faults(plan))
+    if contract.valid_until < today:
+        yield ("support_contract", "valid_until"), f"{contract.id} ended on {contract.valid_until}; today is {today}"
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

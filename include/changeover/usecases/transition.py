@@ -8,10 +8,11 @@ from changeover.domain.approval import barred
 from changeover.domain.batch import canary_faults
 from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.cover import contract_lapses
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
-from changeover.domain.record import MarkKind
+from changeover.domain.record import MarkKind, meant_for
 from changeover.ports import Cmdb
 from changeover.usecases.tools import (
     Answer,
@@ -71,6 +72,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         if sow.valid_from <= today <= sow.valid_until
         else f"{sow.id} is valid from {sow.valid_from} to {sow.valid_until}, today is {today}",
         "statement-of-work-covers-environments": f"{sow.id} does not cover {', '.join(outside)}" if outside else "",
+        "support-contract-valid": "; ".join(_contract(upgrade, today)),
         "request-or-recommendation": ""
         if plan.trigger.dated <= today
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
@@ -79,6 +81,15 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
         "change-pre-approved": pre_approval_lapsed(plan.change, today),
         "reason-given": "" if run.reason or run.mode not in (Mode.BACK_OUT, Mode.FIX) else f"{run.mode}: say why",
     }
+
+
+def _contract(upgrade: Upgrade, today: date) -> tuple[str, ...]:
+    """Today and on each night that the run is meant for; only the way back stays open whatever ran out since."""
+    run = upgrade.run
+    if upgrade.mode is Mode.BACK_OUT:
+        return ()
+    lanes = upgrade.lanes if upgrade.mode is Mode.IMPLEMENT else ()
+    return contract_lapses(upgrade.plan, lanes, today=today, since=meant_for(run.dag_run_id) or run.opened_at)
 
 
 def _approvers(upgrade: Upgrade) -> str:

@@ -109,9 +109,9 @@ def run_of(ledger: Ledger, plan: Plan, digest: str) -> Run | None:
 
 
 def earliest_start(given: Given) -> date:
-    """Nothing begins before it was asked for, ordered, and published by the vendor."""
-    order = given.plan.statement_of_work
-    days = (given.plan.trigger.dated, order.signed_on, order.valid_from, given.release.released)
+    """Nothing begins before it was asked for, ordered, covered by a contract, and published by the vendor."""
+    order, contract = given.plan.statement_of_work, given.plan.support_contract
+    days = (given.plan.trigger.dated, order.signed_on, order.valid_from, contract.valid_from, given.release.released)
     return working(max(days))
 
 

@@ -1,0 +1,49 @@
+"""Whether the client's support contract covers an upgrade: its application, its environments, and its days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+
+from changeover.domain.plan import Environment, Plan
+from changeover.domain.window import AnyTime
+from changeover.domain.window_start import openings
+
+
+def contract_lapses(plan: Plan, lanes: Iterable[Environment], *, today: date, since: datetime) -> tuple[str, ...]:
+    """Why the contract does not cover the upgrade; none when it does.
+
+    It has to hold today and on each lane's night, by the local date of its opening. `since`: when the run is meant for;
+    a lane's night is the first that its window gives from then on, whatever freezes make of it.
+    """
+    contract = plan.support_contract
+    found = [text for _, text in contract_scope_faults(plan)]
+    if not contract.holds_on(today):
+        found.append(f"{contract.told} is not in force today, {today}")
+    for lane in lanes:
+        night = _first_night(plan, lane, since)
+        if night is not None and not contract.holds_on(night):
+            found.append(f"{contract.told} is not in force on {night}, the night of {lane.name}")
+    return tuple(found)
+
+
+def contract_scope_faults(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What the contract leaves out of this plan: key of the contract, and what is missing in it."""
+    contract = plan.support_contract
+    if plan.application not in contract.applications:
+        covered = ", ".join(contract.applications)
+        yield "applications", f"{contract.id} does not cover {plan.application}; it covers {covered}"
+    outside = [each.name for each in plan.lanes if each.name not in contract.environments]
+    if outside:
+        covered = ", ".join(contract.environments)
+        yield "environments", f"{contract.id} does not cover {', '.join(outside)}; it covers {covered}"
+
+
+def _first_night(plan: Plan, lane: Environment, since: datetime) -> date | None:
+    """Of the nights that the order covers; None where no window closes, or none is left (which is told elsewhere)."""
+    if isinstance(lane.window, AnyTime):
+        return None
+    order = plan.statement_of_work
+    nights = openings(lane.window, closing_after=since, covered=(order.valid_from, order.valid_until))
+    night = next(nights, None)
+    return night.day if night else None
