@@ -167,7 +167,12 @@ OpenRun = Annotated[
 OpenGate = Annotated[str | None, typer.Argument(metavar="GATE", help="plan, go-no-go, sign-off or support.")]
 OfEnvironment = Annotated[str, typer.Option(help="Environment, where the gate is one of several's.")]
 Comment = Annotated[str, typer.Option(help="Kept in the record with the answer.")]
-Answerer = Annotated[str, typer.Option("--as", metavar="LOGIN", help="Who answers; your own login when left out.")]
+Answerer = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="LOGIN", help="Who answers, if it is not the session's own user; their password is asked."
+    ),
+]
 AS_THEY_COME = {"ignore_unknown_options": True}
 """A version may begin with '-': then it is refused as a version, not taken for an option."""
 
