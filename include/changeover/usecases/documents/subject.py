@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -74,6 +74,9 @@ class Subject:
     def person(self, login: str) -> str:
         people = {person.id: person.name for person in self.plan.participants}
         return people.get(login, login)
+
+    def persons(self, logins: Sequence[str]) -> str:
+        return " and ".join(map(self.person, logins))
 
     def people(self, approval: Approval) -> str:
         people = " or ".join(map(self.person, approval.by))
