@@ -63,10 +63,11 @@ class StoryOfNotices:
 
 
 def due(story: StoryOfNotices, now: datetime) -> tuple[Notice, ...]:
-    """What has to have been told by now; whoever keeps the book knows what was. Analyses and rehearsals tell nobody."""
+    """What has to have been told by now; whoever keeps the book knows what was. Of a rehearsal only that it asks."""
     if story.mode in (Mode.ANALYSE, Mode.REHEARSE):
-        return ()
-    found = (*_begin(story), *_gates(story), *_lanes(story), *_waits(story), *_end(story))
+        found = tuple(_gates(story))
+    else:
+        found = (*_begin(story), *_gates(story), *_lanes(story), *_waits(story), *_end(story))
     return tuple(n for n in found if n.since <= now < (n.until or n.since + TOLD_WITHIN))
 
 

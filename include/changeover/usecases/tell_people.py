@@ -122,7 +122,7 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
 
 def _recent(desk: Desk, run: Run, now: datetime) -> bool:
     """Something happened while news is news, or it is open and was not forgotten."""
-    if run.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT):
+    if run.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT, Mode.REHEARSE):
         return False
     marks = desk.tools.ledger.marks(run.key)
     last = max((mark.at for mark in marks), default=run.opened_at)

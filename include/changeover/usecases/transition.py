@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from changeover.domain.approval import barred
+from changeover.domain.approval import asked_ahead, barred
 from changeover.domain.batch import canary_faults
 from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
@@ -94,12 +94,13 @@ def _contract(upgrade: Upgrade, today: date) -> tuple[str, ...]:
 
 def _approvers(upgrade: Upgrade) -> str:
     """Told at the start, not after the rehearsal: whoever starts a run cannot be the one whose approval it needs."""
-    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+    ahead = asked_ahead(upgrade.plan, upgrade.mode)
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE) and not ahead:
         return ""
     plan, starter = upgrade.plan, upgrade.run.requested_by
     standard = plan.change.model is ChangeModel.STANDARD
     asked = [] if standard else [("the plan's approval", "plan", plan.approved_by)]
-    lanes = () if upgrade.mode is Mode.FIX else upgrade.lanes
+    lanes = () if ahead or upgrade.mode is Mode.FIX else upgrade.lanes
     asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in lanes if lane.go_no_go]
     short = [
         what
