@@ -54,7 +54,7 @@ support_contract:
   applications: [app]
   environments: [training, production]
   valid_from: 2025-01-01
-  valid_until: 2035-12-31
+  valid_until: 2099-12-31
 """
 RELEASE = """\
 schema_version: 1

@@ -354,23 +354,23 @@ CONTRACT = {
         "43: support_contract.applications: SUP-1 does not cover app; it covers crm",
     ),
     "ends-before-the-night": (
-        "valid_until: 2035-12-31",
+        "valid_until: 2099-12-31",
         "valid_until: 2026-12-04",
         "34: environments.2.window.on: 2026-12-05 is not within support contract SUP-1 (2025-01-01 to 2026-12-04)",
     ),
     "over": (
-        "valid_until: 2035-12-31",
+        "valid_until: 2099-12-31",
         "valid_until: 2026-11-24",
         "46: support_contract.valid_until: SUP-1 ended on 2026-11-24; today is 2026-11-25",
     ),
     "begins-after-the-night": (
         "valid_from: 2025-01-01",
         "valid_from: 2026-12-06",
-        "34: environments.2.window.on: 2026-12-05 is not within support contract SUP-1 (2026-12-06 to 2035-12-31)",
+        "34: environments.2.window.on: 2026-12-05 is not within support contract SUP-1 (2026-12-06 to 2099-12-31)",
     ),
     "ends-before-it-begins": (
         "valid_from: 2025-01-01",
-        "valid_from: 2036-01-01",
+        "valid_from: 2100-01-01",
         "support_contract.valid_until: lies before valid_from",
     ),
 }
