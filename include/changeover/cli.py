@@ -74,6 +74,13 @@ class FaultName(StrEnum):
     KILL = "kill"
 
 
+class GamedayHosts(StrEnum):
+    """On which hosts of the lab a game day is played."""
+
+    ROUNDUP = "roundup"
+    MACHINES = "machines"
+
+
 class PhaseName(StrEnum):
     """Where in a lane a game day makes its fault; the same as `domain.gameday.Phase`."""
 
@@ -223,21 +230,37 @@ def gameday(
         Path | None, typer.Option(help="A plan of the lab's site roundup; by default its own.", exists=True)
     ] = None,
     *,
+    hosts: Annotated[
+        GamedayHosts, typer.Option("--lab", help="The rootless site, or hosts with a systemd of their own (root).")
+    ] = GamedayHosts.ROUNDUP,
     fault: Annotated[list[str] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     phase: Annotated[list[PhaseName] | None, typer.Option(help="Only this phase; may be repeated.")] = None,
     short: Annotated[bool, typer.Option("--short", help="The few cells of `changeover test`.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Cells that cannot be played on this machine are no failure.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Break real upgrades on purpose, and see whether what is recorded is true.
 
     Every fault in every phase, on the lab's hosts; prints the matrix, and the totals on its last line. Exit code 1 when
-    one outcome was not true.
+    one outcome was not true, or a cell could not be played.
     """
     from changeover.cli_gameday import gameday as play
 
     phases = tuple(str(one) for one in phase or ())
-    raise typer.Exit(play(plan, faults=tuple(fault or ()), phases=phases, short=short, as_json=as_json, quiet=quiet))
+    code = play(
+        plan,
+        hosts=str(hosts),
+        faults=tuple(fault or ()),
+        phases=phases,
+        short=short,
+        allow_missing=allow_missing,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -815,6 +838,22 @@ def effort_import(file: Annotated[Path, typer.Argument(help="Time sheet: CSV in 
     from changeover.cli_kpi import import_sheet
 
     raise typer.Exit(import_sheet(file))
+
+
+@effort_app.command("withdraw")
+def effort_withdraw(
+    file: Annotated[Path, typer.Argument(help="A time sheet with the lines that were wrong, as they were imported.")],
+    *,
+    by: Annotated[str, typer.Option(help="Who withdraws them; kept with them.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with them.")],
+) -> None:
+    """Let lines of a time sheet count no more.
+
+    They stay on record. All of them are on record, or none is withdrawn; then import the corrected sheet.
+    """
+    from changeover.cli_kpi import withdraw_sheet
+
+    raise typer.Exit(withdraw_sheet(file, by=by, reason=reason))
 
 
 @effort_app.command("rates")

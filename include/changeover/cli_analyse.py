@@ -105,7 +105,8 @@ def _here(checked: CheckedPlan, wanted: Wanted, settings: Settings) -> AnalysisR
     plan = parse_plan(raw, name=checked.file)
     settings, vault = around(plan.client, plan.application, settings, hosts=True)
     tools = wiring.tools(vault=vault, tell=_tell, settings=settings)
-    asked = {"mode": "analyse", "environments": list(wanted.environments), "reason": "analysis from the command line"}
+    named = {"environments": list(wanted.environments)} if wanted.environments else {}
+    asked = {"mode": "analyse", **named, "reason": "analysis from the command line"}
     run = requested_run(
         plan,
         plan_digest=plan_digest(raw),

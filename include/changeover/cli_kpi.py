@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from changeover.cli_found import found_run
 if TYPE_CHECKING:
     from changeover.domain.kpi import Figure, KpiTable
     from changeover.settings import Settings
+    from changeover.usecases.import_effort import Imported
 
 NO_RUN_YET = "no data: there is no ledger yet; `changeover demo` makes one, or a run under `changeover serve`"
 
@@ -118,27 +121,48 @@ def _print(table: KpiTable) -> None:
 
 
 def import_sheet(path: Path) -> int:
+    from changeover.usecases.import_effort import import_effort
+
+    done = _of_sheet(path, import_effort)
+    if done is None:
+        return 1
+    typer.echo(f"{done.lines} lines, {done.hours:g} hours: {done.new} new, {done.lines - done.new} on record before")
+    return 0
+
+
+def withdraw_sheet(path: Path, *, by: str, reason: str) -> int:
+    from changeover.usecases.import_effort import withdraw_effort
+
+    done = _of_sheet(path, partial(withdraw_effort, by=by, reason=reason))
+    if done is None:
+        return 1
+    typer.echo(f"{done.new} lines, {done.hours:g} hours: withdrawn by {by}; they stay on record and count no more")
+    return 0
+
+
+def _of_sheet(path: Path, take: Callable[..., Imported]) -> Imported | None:
+    """None, and why on the error output, when the sheet was not taken."""
     from changeover.adapters.time_sheet import read_time_sheet
     from changeover.domain.fault import Fault
-    from changeover.usecases.import_effort import import_effort
 
     settings = wiring.load_settings()
     if not wiring.is_made(settings.ledger_url):
-        typer.echo(f"nothing was imported: {NO_RUN_YET}", err=True)
-        return 1
+        typer.echo(f"nothing was recorded: {NO_RUN_YET}", err=True)
+        return None
     sheet = read_time_sheet(path)
     if isinstance(sheet, Fault):
-        return _refused((sheet,))
+        _refused((sheet,), then="correct the file")
+        return None
     readings = wiring.shelf(settings).plans([settings.plans])
-    done = import_effort(
+    done = take(
         str(path), sheet.header, sheet.lines,
         ledger=wiring.ledger(settings), book=wiring.effort_book(settings),
         plans=[reading.document for reading in readings if reading.document is not None], today=wiring.now().date(),
     )  # fmt: skip
     if done.faults:
-        return _refused(done.faults)
-    typer.echo(f"{done.lines} lines, {done.hours:g} hours: {done.new} new, {done.lines - done.new} on record before")
-    return 0
+        _refused(done.faults, then="correct the sheet, and give it again whole")
+        return None
+    return done
 
 
 def record_rates(provider: str) -> int:
@@ -147,7 +171,8 @@ def record_rates(provider: str) -> int:
     settings = wiring.load_settings()
     reading = read_rate_card(provider, rates=settings.rates)
     if reading.document is None:
-        return _refused(reading.faults)
+        _refused(reading.faults, then=f"write {settings.rates}/{provider}.yaml (docs/kpis.md), or give --provider")
+        return 1
     if not wiring.is_made(settings.ledger_url):
         typer.echo(f"nothing was recorded: {NO_RUN_YET}", err=True)
         return 1
@@ -157,11 +182,11 @@ def record_rates(provider: str) -> int:
     return 0
 
 
-def _refused(faults: tuple[object, ...]) -> int:
-    typer.echo("nothing was imported:", err=True)
+def _refused(faults: tuple[object, ...], *, then: str) -> None:
+    typer.echo("nothing was recorded:", err=True)
     for fault in faults:
         typer.echo(f"  {fault}", err=True)
-    return 1
+    typer.echo(f"next: {then}", err=True)
 
 
 def survey_link(wanted: str | None, *, url: str) -> int:

@@ -96,6 +96,9 @@ class Ledger(Protocol):
     def verify_chain(self, key: str) -> tuple[str, ...]:
         """Every fault in the chained record of a run; empty when it is whole."""
 
+    def chain_head(self, key: str) -> str:
+        """Digest of the newest entry: kept elsewhere (in a report), it shows a later cut of the chain's end."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -114,7 +117,12 @@ class EffortBook(Protocol):
     def record_efforts(self, efforts: Iterable[Effort]) -> int:
         """How many were not there yet; all of them are written, or none."""
 
-    def efforts(self) -> tuple[Effort, ...]: ...
+    def withdraw_efforts(self, efforts: Iterable[Effort], *, by: str, reason: str) -> int:
+        """How many of these lines were on record, and count no more; what is not on record is left alone."""
+
+    def efforts(self) -> tuple[Effort, ...]:
+        """Every line that counts."""
+
     def record_rate_card(self, card: RateCard) -> int:
         """How many of its rates were not there yet; raise `LedgerError` where another one is on record for the day."""
 

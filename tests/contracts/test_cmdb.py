@@ -110,7 +110,12 @@ def test_two_hosts_of_one_name_are_refused_and_nothing_is_written(estate: AnyCmd
                 environment("production", host("b", "10.0.0.2")),
             ]
         },
-        {"people": [{"id": "x", "name": "X", "role": "r"}, {"id": "x", "name": "Y", "role": "r"}]},
+        {
+            "people": [
+                {"id": "x", "name": "X", "role": "r", "side": "client"},
+                {"id": "x", "name": "Y", "role": "r", "side": "client"},
+            ]
+        },
     ],
 )
 def test_an_estate_that_says_a_thing_twice_is_refused(cmdb: AnyCmdb, estate_of: dict[str, object]) -> None:
@@ -129,7 +134,7 @@ def test_one_host_may_serve_two_environments(cmdb: AnyCmdb) -> None:
 
 def test_importing_again_changes_what_changed_and_retires_what_is_gone(estate: AnyCmdb) -> None:
     moved = environment("production", host("prod-app1", "10.9.9.9"), host("prod-app3", "10.9.9.10"))
-    people = [{"id": "anna.berg", "name": "Anna Berg-Lind", "role": "client_approver"}]
+    people = [{"id": "anna.berg", "name": "Anna Berg-Lind", "role": "client_approver", "side": "client"}]
     estate.import_estate(an_estate(environments=[moved], people=people))
     found = estate.environment(*PRODUCTION)
     assert found is not None
@@ -143,7 +148,7 @@ def test_importing_again_changes_what_changed_and_retires_what_is_gone(estate: A
 
 def test_an_estate_leaves_other_applications_of_the_client_alone(estate: AnyCmdb) -> None:
     tracker = environment("production", host("tracker1", "10.0.0.7"), application="roundup", version="2.0.0")
-    people = [{"id": "tom.kern", "name": "Tom Kern", "role": "support"}]
+    people = [{"id": "tom.kern", "name": "Tom Kern", "role": "support", "side": "provider"}]
     estate.import_estate(an_estate(applications=[{"slug": "roundup"}], environments=[tracker], people=people))
     assert estate.environment(*PRODUCTION) is not None
     assert estate.versions("nordwind", "roundup", "production") == {"tracker1": "2.0.0"}

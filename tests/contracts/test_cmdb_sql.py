@@ -50,6 +50,13 @@ def test_a_second_ci_of_the_same_name_is_refused_when_read(cmdb: SqlCmdb) -> Non
     assert cmdb.environment("nordwind", "tryton", "training") is not None
 
 
+def test_a_person_of_an_unknown_side_is_the_clients(cmdb: SqlCmdb) -> None:
+    """A record from before sides were checked: the side that may do less, never the provider's."""
+    execute(cmdb, "UPDATE cmdb_person SET side = 'cleint', name = '', role = '' WHERE login = 'zoe.wolf'")
+    zoe = cmdb.people("nordwind")[0]
+    assert (zoe.id, zoe.side, zoe.name, zoe.role) == ("zoe.wolf", "client", "zoe.wolf", "participant")
+
+
 STUBBORN = {
     "sqlite": (
         "PRAGMA recursive_triggers = OFF",

@@ -186,3 +186,16 @@ def test_the_adapters_load_neither_airflow_nor_alembic() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": str(INCLUDE)}, capture_output=True, check=True
     )
     assert ran.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 400, b""], ids=["no-database", "torn"])
+@SCHEMAS
+def test_a_damaged_file_is_told_with_what_to_do_next(schema: sql.Schema, content: bytes, tmp_path: Path) -> None:
+    """Whoever asks for a status learns that it is the file, and that a backup is needed."""
+    file = tmp_path / "store.db"
+    url = f"sqlite:///{file}"
+    sql.migrate(url, schema)
+    whole = file.read_bytes()
+    file.write_bytes(content or whole[:100] + b"\xff" * (len(whole) - 100))
+    with pytest.raises(schema.refused, match="put the last backup in its place"):
+        sql.Database(url, schema)

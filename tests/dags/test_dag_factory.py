@@ -8,6 +8,7 @@ import runpy
 from types import SimpleNamespace
 from typing import Any, cast
 
+import jsonschema
 import pytest
 
 from changeover.adapters.plan_files import parse_plan
@@ -62,6 +63,14 @@ def test_operators_do_not_carry_the_trigger_form() -> None:
     tasks = [task["__var"] for task in serialised()["dag"]["tasks"] if task["__var"].get("params")]
     assert {name for task in tasks for name, _ in task["params"]} == {"comment"}
     assert {task["task_type"] for task in tasks} == {"GateApprovalOperator"}
+
+
+def test_the_form_takes_no_empty_list_of_environments(dag: Any) -> None:
+    """An empty list is not "all of them"."""
+    schema = dag.params.get_param("environments").schema
+    jsonschema.validate(["production"], schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([], schema)
 
 
 def test_the_last_task_is_a_teardown_that_fails_the_run(dag: Any) -> None:

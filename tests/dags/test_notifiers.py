@@ -16,7 +16,7 @@ from changeover.errors import NoticeError, NoticeRefused
 from changeover.orchestration.notifiers import EmailChannel, WebhookChannel
 from tests.support.mail import Hook, MailServer, hook_server, mail_server
 
-JO = Person(id="jo", name="Jürgen, Weiß", role="owner", email="jo@client.example")
+JO = Person(id="jo", name="Jürgen, Weiß", role="owner", side="client", email="jo@client.example")
 
 
 @pytest.fixture

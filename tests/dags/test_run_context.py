@@ -16,7 +16,7 @@ from changeover.orchestration.run_context import faults_of_request
 from changeover.settings import load
 
 PLAN = load({}).plans / "nordwind" / "tryton-8.0.yaml"
-ASKED = {"mode": "implement", "environments": [], "reason": "it is time", "change_reference": ""}
+ASKED = {"mode": "implement", "environments": ["production"], "reason": "it is time", "change_reference": ""}
 
 
 @pytest.fixture
@@ -41,6 +41,22 @@ def _store(pinned: PinnedPlan, tmp_path: Path, fault: str = "") -> None:
 def test_a_whole_plan_with_its_content_may_begin(pinned: PinnedPlan, tmp_path: Path) -> None:
     _store(pinned, tmp_path)
     assert faults_of_request(pinned, _context()) == ()
+
+
+def test_an_empty_list_of_environments_is_not_all_of_them(pinned: PinnedPlan, tmp_path: Path) -> None:
+    """Whoever takes the last name off the list wants none upgraded, not every one."""
+    _store(pinned, tmp_path)
+    context = {"params": ASKED, "dag_run": SimpleNamespace(conf={"environments": []})}
+    assert faults_of_request(pinned, context) == ("environments: names none; name one or more of training, production",)
+
+
+def test_the_forms_preset_names_no_environments_to_a_back_out(pinned: PinnedPlan, tmp_path: Path) -> None:
+    """A back-out asked for without environments would have been one of every lane."""
+    _store(pinned, tmp_path)
+    context = {"params": {**ASKED, "mode": "back-out"}, "dag_run": SimpleNamespace(conf={"mode": "back-out"})}
+    assert faults_of_request(pinned, context) == ("environments: a back-out names the environments it is for",)
+    context["dag_run"] = SimpleNamespace(conf={"mode": "back-out", "environments": ["production"]})
+    assert faults_of_request(pinned, context) == ()
 
 
 def test_a_run_does_not_begin_on_the_last_good_text_of_a_broken_plan(pinned: PinnedPlan, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ statement_of_work:
   valid_until: 2027-03-31
 requested_by: jo
 participants:
-  - {id: jo, name: Jo Day, role: upgrade_manager}
+  - {id: jo, name: Jo Day, role: upgrade_manager, side: provider}
   - {id: ann, name: Ann Berg, role: client_approver, side: client}
 approval: {by: [ann], wait: 1h}
 environments:

@@ -98,7 +98,7 @@ def an_estate(**other: Any) -> Estate:
     document: dict[str, Any] = {
         "client": {"slug": "nordwind", "name": "Nordwind Trading GmbH"},
         "people": [
-            {"id": "zoe.wolf", "name": "Zoe Wolf", "role": "upgrade_manager"},
+            {"id": "zoe.wolf", "name": "Zoe Wolf", "role": "upgrade_manager", "side": "provider"},
             {"id": "anna.berg", "name": "Anna Berg", "role": "client_approver", "side": "client"},
         ],
         "applications": [{"slug": "tryton", "vendor": "Tryton Foundation"}],

@@ -61,7 +61,9 @@ def plan(**changes: Any) -> Plan:
             "valid_until": date(2035, 12, 31),
         },
         "requested_by": "ops",
-        "participants": [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "support")],
+        "participants": [
+            {"id": who, "name": who.title(), "role": who, "side": "provider"} for who in ("ops", "owner", "support")
+        ],
         "approval": {"by": ["owner"]},
         "environments": [
             {"name": "baseline", "kind": "baseline", "data_from": "production", "window": any_time},
@@ -93,7 +95,9 @@ def estate() -> Estate:
     return Estate.model_validate(
         {
             "client": {"slug": "acme", "name": "Acme"},
-            "people": [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "support")],
+            "people": [
+                {"id": who, "name": who.title(), "role": who, "side": "provider"} for who in ("ops", "owner", "support")
+            ],
             "applications": [{"slug": "tracker"}],
             "environments": [
                 {

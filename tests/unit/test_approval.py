@@ -21,7 +21,10 @@ from changeover.usecases.tools import Answer, Reply, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import World, plan
 
-PEOPLE = [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "ann", "bob", "support")]
+PEOPLE = [
+    {"id": who, "name": who.title(), "role": who, "side": "provider"}
+    for who in ("ops", "owner", "ann", "bob", "support")
+]
 
 
 def two_of_three(**changes: Any) -> Plan:

@@ -27,7 +27,10 @@ from tests.support.world import World, plan, release
 from tests.unit.test_night import COMPLETE
 
 OPENS, NEXT = at("2026-08-14 13:00"), at("2026-09-18 13:00")
-PEOPLE = [{"id": who, "name": who.title(), "role": who} for who in ("ops", "owner", "ann", "support")]
+PEOPLE = [
+    {"id": who, "name": who.title(), "role": who, "side": "client" if who == "owner" else "provider"}
+    for who in ("ops", "owner", "ann", "support")
+]
 
 
 def by_itself(**changes: Any) -> Plan:

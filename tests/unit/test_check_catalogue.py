@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from changeover.adapters.check_files import directory_digest, load_catalogue
+from changeover.adapters.check_files import load_catalogue
 from changeover.domain.check import CheckStage
 from changeover.errors import PlanError
 from changeover.settings import load
@@ -70,16 +70,6 @@ def test_what_a_plan_may_leave_out(tmp_path: Path) -> None:
         "checks_off.must: is an inhibitor and cannot be left out",
         "checks_off.other: no check of the catalogue has this key",
     )
-
-
-def test_the_digest_follows_content_and_names(tmp_path: Path) -> None:
-    write(tmp_path, entry("one"))
-    first = directory_digest(tmp_path)
-    assert directory_digest(tmp_path) == first
-    (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
-    second = directory_digest(tmp_path)
-    write(tmp_path, entry("two"), name="b")
-    assert len({first, second, directory_digest(tmp_path)}) == 3
 
 
 def test_every_shipped_check_says_what_to_do() -> None:

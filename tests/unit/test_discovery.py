@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from changeover.adapters.check_files import load_catalogue
-from changeover.domain.discovery import discovery_findings
+from changeover.domain.analysis_facts import Said
+from changeover.domain.check import CheckStage
+from changeover.domain.discovery import FINDINGS, differences
 from changeover.domain.estate import EstateEnvironment
-from changeover.domain.finding import Finding
+from changeover.domain.finding import Severity
 from changeover.domain.plan import Plan
 from changeover.settings import load
 from tests.support.world import estate, plan
@@ -60,9 +62,19 @@ def found(
     of: Plan = PLAN,
     records: Mapping[str, EstateEnvironment | None] = RECORDS,
     **changed: Any,
-) -> tuple[Finding, ...]:
+) -> list[Said]:
     reports: dict[str, Mapping[str, Any]] = {host: {**REPORT, **(changed if host in on else {})} for host in HOSTS}
-    return discovery_findings(of, records=records, reports=reports, catalogue=CATALOGUE)
+    return differences(of, records=records, reports=reports)
+
+
+def inhibits(said: Said) -> bool:
+    return CATALOGUE[said.key].severity is Severity.INHIBITOR
+
+
+def test_the_catalogue_knows_every_difference() -> None:
+    """How grave each is, and what to do about it."""
+    assert set(FINDINGS) <= {check.key for check in CATALOGUE.at(CheckStage.ANALYSIS)}
+    assert all(CATALOGUE[key].remediation for key in FINDINGS)
 
 
 def test_what_is_as_expected_is_no_finding() -> None:
@@ -143,7 +155,7 @@ def test_each_difference_is_a_finding(changed: dict[str, Any], keys: dict[str, s
     findings = [f for f in found("prod2", **changed) if f.key != "discovery-differs-from-production"]
     assert {f.key.removeprefix("discovery-"): f.subject for f in findings} == keys
     assert any(text in finding.summary for finding in findings), [f.summary for f in findings]
-    assert all(f.severity is CATALOGUE[f.key].severity and f.remediation for f in findings)
+    assert {f.key for f in findings} <= set(FINDINGS)
 
 
 def test_a_version_written_otherwise_is_no_difference() -> None:
@@ -151,9 +163,9 @@ def test_a_version_written_otherwise_is_no_difference() -> None:
 
 
 def test_a_host_without_a_report_is_told() -> None:
-    findings = discovery_findings(PLAN, records=RECORDS, reports=dict.fromkeys(HOSTS[:3], REPORT), catalogue=CATALOGUE)
+    findings = differences(PLAN, records=RECORDS, reports=dict.fromkeys(HOSTS[:3], REPORT))
     assert [(f.key, f.subject) for f in findings] == [("discovery-unread", "prod2")]
-    assert findings[0].inhibits
+    assert inhibits(findings[0])
 
 
 def test_an_environment_the_cmdb_does_not_have_is_told() -> None:
@@ -176,7 +188,7 @@ def test_a_test_environment_that_is_not_like_production_is_told() -> None:
     assert [(f.subject, f.summary) for f in told] == [
         ("training/integration feed", "integration feed: calls /rpc/ here, calls / in production")
     ]
-    assert not any(finding.inhibits for finding in findings)
+    assert not any(map(inhibits, findings))
 
 
 def test_hosts_by_another_name_are_alike_when_they_call_the_same() -> None:
@@ -193,10 +205,8 @@ def test_the_value_of_a_secret_setting_is_not_told(key: str) -> None:
 
 
 def test_advisories_the_plan_leaves_out_are_not_told_and_inhibitors_are() -> None:
-    of = PLAN.model_copy(
-        update={"checks_off": {"discovery-module-unknown": "known", "discovery-module-missing": "no matter"}}
-    )
-    keys = [key for key, _ in compare("prod2", of=of, modules={"party": "2.0", "stock": "2.0"})]
+    off = {"discovery-module-unknown": "known", "discovery-module-missing": "no matter"}
+    keys = {check.key for check in CATALOGUE.at(CheckStage.ANALYSIS, off=off)}
     assert "discovery-module-missing" in keys
     assert "discovery-module-unknown" not in keys
 

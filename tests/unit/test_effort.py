@@ -16,7 +16,7 @@ from changeover.domain.fault import Fault
 from changeover.domain.rate_card import RateCard
 from changeover.errors import LedgerError
 from changeover.settings import PROJECT
-from changeover.usecases.import_effort import Imported, import_effort
+from changeover.usecases.import_effort import Imported, import_effort, withdraw_effort
 from tests.support.records import KEY, a_run
 
 HEAD = "who,role,date,hours,run,plan,billable,why,note\n"
@@ -46,6 +46,16 @@ class Desk:
         return import_effort(
             "sheet.csv", sheet.header, sheet.lines, ledger=self.ledger, book=self.book, plans=(), today=TODAY
         )
+
+    def withdraw(self, text: str) -> Imported:
+        path = self.directory / "wrong.csv"
+        path.write_text(text, encoding="utf-8")
+        sheet = read_time_sheet(path)
+        assert isinstance(sheet, TimeSheet)
+        return withdraw_effort(
+            "wrong.csv", sheet.header, sheet.lines, ledger=self.ledger, book=self.book, plans=(), today=TODAY,
+            by="petra.lang", reason="typed wrong",
+        )  # fmt: skip
 
 
 def card(**changes: Any) -> RateCard:
@@ -82,6 +92,49 @@ def test_two_equal_lines_of_one_sheet_are_two(desk: Desk) -> None:
     """Two separate hours on one day look the same; the sheet taken again still counts two."""
     twice = f"anna,upgrade_manager,2026-11-24,1,{KEY},,no,wait,\n" * 2
     assert [desk.take(HEAD + twice).new, desk.take(HEAD + twice).new] == [2, 0]
+
+
+def test_a_correction_is_not_added_to_what_it_corrects(desk: Desk) -> None:
+    """8 hours, then 6 for the same work: told; withdrawn by name, then taken; and back again if that was wrong."""
+    eight, six = (f"anna,upgrade_manager,2026-11-24,{hours},{KEY},,no,wait,\n" for hours in (8, 6))
+    desk.take(HEAD + eight)
+    (fault,) = desk.take(HEAD + six).faults
+    assert "8 hours are on record for the same work: withdraw them" in fault.message
+    assert desk.withdraw(HEAD + six).faults[0].message == "not on record: anna, 2026-11-24, 6 hours"
+    assert desk.withdraw(HEAD + eight).new == 1
+    assert desk.withdraw(HEAD + eight).faults, "once"
+    assert desk.take(HEAD + six).new == 1
+    assert [effort.seconds for effort in desk.book.efforts()] == [6 * 3600]
+    desk.withdraw(HEAD + six)
+    assert [desk.take(HEAD + eight).new, desk.take(HEAD + eight).new] == [1, 0]
+    assert [effort.seconds for effort in desk.book.efforts()] == [8 * 3600]
+    assert desk.book.faults() == ()
+
+
+def test_other_work_of_the_same_day_is_told_by_its_note(desk: Desk) -> None:
+    desk.take(HEAD + f"anna,upgrade_manager,2026-11-24,8,{KEY},,no,wait,\n")
+    assert desk.take(HEAD + f"anna,upgrade_manager,2026-11-24,6,{KEY},,no,wait,in the evening\n").new == 1
+
+
+def test_a_day_has_24_hours_in_all_sheets_together(desk: Desk) -> None:
+    first = f"anna,upgrade_manager,2026-11-24,20,{KEY},,no,wait,\n"
+    desk.take(HEAD + first)
+    second = f"anna,upgrade_manager,2026-11-24,4.5,{KEY},,no,rework,\n"
+    (fault,) = desk.take(HEAD + second).faults
+    assert fault.message == "anna has 24.5 hours on 2026-11-24"
+    assert desk.take(HEAD + first + second.replace("4.5", "4")).new == 1
+
+
+@pytest.mark.parametrize("hours", ["1_0", "1e1", "\uff11\uff10", "+1", "1.255", ".", "", "24.01", "0", "-1"])
+def test_hours_are_written_as_people_write_them(desk: Desk, hours: str) -> None:
+    (fault,) = desk.take(HEAD + f"anna,upgrade_manager,2026-11-24,{hours},{KEY},,no,wait,\n").faults
+    assert "is not a number of hours such as 1.25" in fault.message
+
+
+@pytest.mark.parametrize("day", ["2026-W48-3", "20261124", "2026-11-2\uff14", "24.11.2026"])
+def test_days_are_written_in_one_way(desk: Desk, day: str) -> None:
+    (fault,) = desk.take(HEAD + f"anna,upgrade_manager,{day},1,{KEY},,no,wait,\n").faults
+    assert "is not a date such as 2026-11-25" in fault.message
 
 
 @pytest.mark.parametrize("as_saved", ["\ufeff{}", "{}\r\n"])

@@ -88,6 +88,7 @@ def test_a_day_on_which_nothing_was_played_proves_nothing() -> None:
     assert not Matrix((left_out,)).true
     day = Matrix((GOOD, left_out))
     assert day.true
+    assert [cell.fault for cell in day.missing] == ["disk full"]
     assert not replace(day, whole=False).true
     assert ", ended early: 1 true" in replace(day, whole=False).totals()
     assert day.totals().startswith("1 cells, 1 not run: 1 true, 0 lies, 0 lost rows, 0 double executions")
@@ -103,7 +104,10 @@ def test_the_matrix_shows_faults_phases_and_what_is_false() -> None:
 
 def test_cells_are_every_fault_in_every_phase_unless_fewer_are_wanted() -> None:
     assert len(chosen((), (), short=False)) == len(FAULTS) * len(Phase) == 40
-    assert {(fault.key, phase) for fault, phase in chosen((), (), short=True)} == set(SHORT)
+    assert {(fault.key, phase) for fault, phase in chosen((), (), short=True)} == set(SHORT["roundup"])
     assert [fault.key for fault, _ in chosen(["cut-link"], [Phase.MID], short=False)] == ["cut-link"]
+    assert len(chosen((), (), short=False, hosts="machines")) == 16
+    with pytest.raises(ChangeoverError, match="there is no fault kill-api on machines"):
+        chosen(["kill-api"], (), short=False, hosts="machines")
     with pytest.raises(ChangeoverError, match="there is no fault flood"):
         chosen(["flood"], (), short=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,11 @@ from changeover.domain.plan import Environment
 from changeover.domain.runsheet import Durations
 from changeover.usecases.run_on_hosts import PLAYBOOK_LIMIT, HostWork, playbook_limit
 from tests.support.world import World, plan
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 def lane(**limits: str) -> Environment:

@@ -29,9 +29,15 @@ from tests.support.world import World, plan
 NIGHT = {"kind": "dated", "zone": "Europe/Berlin", "on": date(2026, 8, 15), "start": time(22), "end": time(4)}
 OPENS, CLOSES = at("2026-08-15T20:00"), at("2026-08-16T02:00")
 PEOPLE = [
-    {"id": "ops", "name": "Ops", "role": "upgrade_manager", "email": "ops@provider.example"},
+    {"id": "ops", "name": "Ops", "role": "upgrade_manager", "side": "provider", "email": "ops@provider.example"},
     {"id": "owner", "name": "Owner", "role": "client_approver", "side": "client", "email": "owner@client.example"},
-    {"id": "support", "name": "Support", "role": "support_lead", "email": "support@provider.example"},
+    {
+        "id": "support",
+        "name": "Support",
+        "role": "support_lead",
+        "side": "provider",
+        "email": "support@provider.example",
+    },
 ]
 
 

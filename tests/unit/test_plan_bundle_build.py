@@ -15,7 +15,7 @@ import pytest
 from changeover.settings import PROJECT
 
 BUILD = """
-import json, runpy, sys
+import json, os, runpy, sys
 from pathlib import Path
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.serialized_objects import DagSerialization
@@ -25,22 +25,33 @@ plans, store = sys.argv[1:3]
 bundle = PlanBundle(name="plans", plans=plans, store=store)
 bundle.initialize()
 files = sorted(bundle.path.rglob("*.py"))
-digests = {}
+digests, faults = {}, {}
 for file in files:
     if file.parent == bundle.path:
         dag = runpy.run_path(str(file))["dag"]
         digests[dag.dag_id] = SerializedDagModel.hash(DagSerialization.to_dict(dag))
+        continue
+    try:
+        runpy.run_path(str(file))
+    except Exception as exc:
+        faults[file.relative_to(bundle.path).as_posix()] = f"{type(exc).__name__}: {exc}"
 version = bundle.get_current_version().version
 pinned = PlanBundle(name="plans", plans=plans, store=store, version=version)
 pinned.initialize()
 print(json.dumps({
     "version": version,
     "digests": digests,
+    "faults": faults,
+    "injected": os.environ.get("INJECTED"),
     "files": [file.relative_to(bundle.path).as_posix() for file in files],
     "pinned": sorted(file.relative_to(pinned.path).as_posix() for file in pinned.path.rglob("*.py")),
     "stub": (bundle.path / "nordwind.tryton-8.0.py").read_text(),
 }))
 """
+
+INJECTED = """a\"\"\"+str(__import__("os").environ.setdefault("INJECTED","1"))+\"\"\".yaml"""
+ODD = (INJECTED, "a\\N.yaml", "two\nlines.yaml", f"{'n' * 249}.yaml")
+"""Names of files that are legal on Linux."""
 
 
 def present(root: Path, plans: Path, *, seed: int) -> dict[str, Any]:
@@ -72,6 +83,9 @@ def presented(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any],
     plans = root / "plans"
     shutil.copytree(PROJECT / "include" / "plans", plans)
     (plans / "nordwind" / "broken.yaml").write_text("title: [never closed")
+    (plans / "nordwind.tryton-8.0.py").mkdir()
+    for path in (*(plans / "nordwind" / name for name in ODD), plans / "nordwind.tryton-8.0.py" / "x.yaml"):
+        path.write_text("title: [never closed")
     return present(root, plans, seed=1), present(root, plans, seed=2)
 
 
@@ -87,7 +101,8 @@ def test_two_parses_give_the_same_dags_and_the_same_version(
 def test_every_plan_has_one_file_and_every_fault_its_own(presented: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """A pinned version holds the plans alone."""
     first, _ = presented
-    assert first["files"] == ["lindgren.roundup-2.6.py", "nordwind/broken.yaml.py", "nordwind.tryton-8.0.py"]
+    named = [file for file in first["files"] if not file.startswith("faults/")]
+    assert named == ["lindgren.roundup-2.6.py", "nordwind/broken.yaml.py", "nordwind.tryton-8.0.py"]
     assert first["pinned"] == ["lindgren.roundup-2.6.py", "nordwind.tryton-8.0.py"]
 
 
@@ -97,3 +112,15 @@ def test_a_dag_file_is_small_and_is_not_skipped(presented: tuple[dict[str, Any],
     assert len(stub.splitlines()) < 15
     assert "dag" in stub.lower()
     assert "airflow" in stub.lower()
+
+
+def test_a_files_name_is_never_run(presented: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """A name is data to the DAG file that shows its fault: quotes, escapes and lengths included."""
+    first, _ = presented
+    assert first["injected"] is None
+    assert len(first["faults"]) == len(ODD) + 2
+    for told in first["faults"].values():
+        assert told.startswith(("DocumentFaults: ", "PlanError: "))
+        assert "cannot be read as YAML" in told
+    for name in ODD:
+        assert any(f"nordwind/{name}" in told for told in first["faults"].values()), name

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from changeover.adapters.plan_files import find_plans
+from changeover.adapters.yaml_text import MAX_BYTES
 from changeover.errors import PlanError
 from changeover.orchestration.plan_collection import PlanCollection
 from changeover.orchestration.plan_store import Manifest, PlanStore
@@ -218,3 +221,58 @@ def test_a_fault_alone_makes_another_version(desk: Desk) -> None:
     assert desk.look().version() == before
     desk.put("nordwind/b.yaml", "nonsense")
     assert desk.look().version() != before
+
+
+# ---- files that are none, and files in the wrong place
+
+
+def test_a_name_that_is_no_text_stops_no_other_plan(desk: Desk) -> None:
+    """Linux takes any bytes for a name; Airflow, the ledger and a terminal take text alone."""
+    desk.put("lindgren/good.yaml", "plan lindgren.good")
+    Path(os.fsdecode(os.fsencode(desk.plans / "lindgren") + b"/caf\xe9.yaml")).write_text("plan lindgren.cafe")
+    found = desk.look()
+    assert list(found.plans) == ["lindgren.good"]
+    assert list(found.faults) == ["lindgren/caf\\xe9.yaml"]
+    assert "not UTF-8" in found.faults["lindgren/caf\\xe9.yaml"]
+
+
+def test_what_is_no_file_is_not_opened(desk: Desk) -> None:
+    """Opening a FIFO would wait for a writer for ever, with the store's lock held."""
+    desk.put("lindgren/good.yaml", "plan lindgren.good")
+    os.mkfifo(desk.plans / "lindgren" / "f.yaml")
+    (desk.plans / "lindgren" / "endless.yaml").symlink_to("/dev/zero")
+    found = desk.look()
+    assert list(found.plans) == ["lindgren.good"]
+    assert "not a regular file" in found.faults["lindgren/f.yaml"]
+    assert "leads out of" in found.faults["lindgren/endless.yaml"]
+
+
+def test_a_link_that_leads_out_of_the_plans_is_refused(desk: Desk) -> None:
+    """What `plan check` refuses is not presented; a link within the plans is (a mounted volume has such)."""
+    (desk.root / "elsewhere.yaml").write_text("plan nordwind.out")
+    desk.put("nordwind/.versions/1.yaml", "plan nordwind.in")
+    (desk.plans / "nordwind" / "out.yaml").symlink_to(desk.root / "elsewhere.yaml")
+    (desk.plans / "nordwind" / "in.yaml").symlink_to(".versions/1.yaml")
+    found = desk.look()
+    assert list(found.plans) == ["nordwind.in"]
+    assert "leads out of" in found.faults["nordwind/out.yaml"]
+
+
+def test_a_plan_larger_than_a_document_is_refused(desk: Desk) -> None:
+    """The same bound as everywhere else."""
+    desk.put("nordwind/big.yaml", "plan nordwind.big" + " " * MAX_BYTES)
+    assert "MiB" in desk.look().faults["nordwind/big.yaml"]
+
+
+@pytest.mark.parametrize("file", ["x.yaml", "x/lindgren/y.yaml"])
+def test_a_plan_in_the_wrong_place_is_refused_as_plan_check_does(desk: Desk, file: str) -> None:
+    """A plan lies exactly at <client>/<upgrade>.yaml."""
+    desk.put(file, "plan lindgren.y")
+    found = desk.look()
+    assert found.plans == {}
+    checked = {
+        str(Path(reading.file).relative_to(desk.plans)): reading.faults[0].message
+        for reading in find_plans([desk.plans], plans=desk.plans)
+    }
+    assert checked[file] in found.faults[file]
+    assert "wrong place" in found.faults[file]

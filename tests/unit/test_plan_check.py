@@ -257,6 +257,23 @@ def test_batches_are_refused_where_the_role_says_that_hosts_are_changed_together
     assert "hosts of app are changed together: They share one database" in fault
 
 
+def test_a_release_of_another_product_is_no_release_of_the_role(content: Settings) -> None:
+    """The role would install its own application whatever the record says."""
+    other = RELEASE.replace("product: app", "product: other")
+    put(content.releases / "other/1.10.yaml", other)
+    spoil(content, ("release: app/1.10", "release: other/1.10"))
+    assert told(content) == ["8: release: the role 'app' brings releases of app alone"]
+    put(role(content) / "meta/changeover.yml", meta() + "products: [app, other]\n")
+    assert told(content) == []
+    put(role(content) / "meta/changeover.yml", meta() + "products: any\n")
+    assert told(content) == []
+
+
+def test_the_role_and_the_record_read_versions_alike(content: Settings) -> None:
+    put(content.releases / "app/1.10.yaml", RELEASE.replace("pep440", "debian"))
+    assert "8: release: app/1.10 counts versions as debian, the role 'app' reads versions as pep440" in told(content)
+
+
 @pytest.mark.parametrize(("old", "new", "words"), META.values(), ids=META)
 def test_faults_of_the_roles_description_are_told(content: Settings, old: str, new: str, words: str) -> None:
     assert old in meta()
@@ -390,6 +407,22 @@ def test_an_environment_that_the_support_contract_leaves_out_is_told(content: Se
     assert told(content) == ["44: support_contract.environments: SUP-1 does not cover production; it covers training"]
 
 
+def test_a_contract_is_judged_beside_other_faults_and_not_where_it_is_faulty_itself(content: Settings) -> None:
+    spoil(content, ("title: App 1 to 2 for Acme", "title: 5"), ("applications: [app]", "applications: [crm]"))
+    lines = told(content)
+    assert any("title" in line for line in lines), lines
+    assert "43: support_contract.applications: SUP-1 does not cover app; it covers crm" in lines
+    spoil(content, ("applications: [app]", "applications: []"))
+    assert [line.split(": ")[1] for line in told(content)] == ["support_contract.applications"]
+
+
+def test_a_contract_that_begins_later_is_worth_a_look(content: Settings) -> None:
+    spoil(content, ("valid_from: 2025-01-01", "valid_from: 2026-11-30"))
+    assert told(content) == []
+    told_note = "SUP-1 begins on 2026-11-30; today is 2026-11-25: a run before that day is refused"
+    assert any(told_note in str(note) for note in check(content).as_json()["plans"][0]["notes"])
+
+
 def test_a_plan_without_a_support_contract_is_no_plan(content: Settings) -> None:
     text = (content.plans / "acme/app-2.yaml").read_text()
     spoil(content, (text[text.index("support_contract:") :], ""))
@@ -429,5 +462,93 @@ def test_a_doubled_hour_is_noted_and_is_no_fault(content: Settings) -> None:
     ]
 
 
+def test_an_order_that_begins_later_is_noted(content: Settings) -> None:
+    """The plan is in order; whoever starts it today learns it here, and not from the run's first task."""
+    (plan,) = check(content, datetime(2026, 10, 20, tzinfo=UTC)).plans
+    assert plan.ok
+    assert [(note.path, note.message) for note in plan.notes] == [
+        (
+            "statement_of_work.valid_from",
+            "SOW-1 begins on 2026-11-01; today is 2026-10-20: a run before that day is refused",
+        )
+    ]
+
+
 def test_a_checked_plan_without_faults_is_ok() -> None:
     assert CheckedPlan("p.yaml", "", None, ()).ok
+
+
+# ---- every fault at once: a faulty part hides nothing that is wrong elsewhere
+
+
+def test_faults_of_every_stage_are_told_together(content: Settings) -> None:
+    """Of its form, its file's name, its role, its release record, its order and its windows."""
+    spoil(
+        content,
+        ('from_version: "1.9"', "from_version: 1.10"),
+        ("upgrade: app-2", "upgrade: app-3"),
+        ("application: app", "application: ap"),
+        ("release: app/1.10", "release: app/1.11"),
+        ("environments: [baseline, training, production]", "environments: [baseline, training]"),
+        ("on: 2026-12-05", "on: 2026-10-05"),
+    )
+    paths = {
+        "upgrade": "is 'app-3', and the file is acme/app-2.yaml",
+        "application": "there is no role for 'ap'; applications: app",
+        "from_version": "1.10 without quotes is a number",
+        "release": "there is no release record 'app/1.11'",
+        "environments.2.name": "'production' is not covered by SOW-1",
+        "environments.2.window.on": "lies in the past",
+    }
+    found = told(content)
+    for path, message in paths.items():
+        assert any(f": {path}: " in fault and message in fault for fault in found), (path, found)
+
+
+def test_an_environment_with_a_fault_hides_no_fault_of_another(content: Settings) -> None:
+    """And what is judged of the others keeps its place in the plan."""
+    spoil(content, ("kind: training\n", "kind: trainin\n"), ("on: 2026-12-05", "on: 2026-11-05"))
+    assert [fault.partition(" ")[2].partition(": ")[0] for fault in told(content)] == [
+        "environments.1.kind",
+        "environments.2.window.on",
+    ]
+
+
+def test_a_faulty_part_is_not_judged_as_if_it_were_left_out(content: Settings) -> None:
+    """Entry points that do not apply are written faultily: nobody knows which ones the environments need."""
+    (role(content) / "tasks/quiesce.yml").unlink()
+    (role(content) / "tasks/stage.yml").unlink()
+    wrong = "    not_applicable: [quiesce]\n"
+    spoil(content, ("    sign_off: {by: [ann]}\n", "    sign_off: {by: [ann]}\n" + wrong))
+    first, *lacking = sorted(told(content), key=lambda fault: "application" in fault)
+    assert "not_applicable: must be a mapping" in first
+    assert [fault.partition("needed by ")[2].partition(";")[0] for fault in lacking] == ["baseline, training"] * 2
+
+
+BOTH_ENDS = {
+    "out-of-range": ('"1.9"', '"1.2"', "6: from_version: the vendor supports coming from >=1.8,<1.10, not from 1.2"),
+    "no-version": ('"1.9"', '"1.9-x"', "6: from_version: '1.9-x' is not a pep440 version"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BOTH_ENDS.values(), ids=BOTH_ENDS)
+def test_both_ends_of_the_way_are_judged(content: Settings, old: str, new: str, words: str) -> None:
+    spoil(content, (old, new), ('to_version: "1.10"', 'to_version: "1.12"'))
+    first, second = told(content)
+    assert first.startswith(words)
+    assert second == ("7: to_version: the plan wants 1.12, the release record describes 1.10")
+
+
+def test_no_fault_anywhere_keeps_the_rest_from_being_judged(content: Settings) -> None:
+    """Each line of the plan broken in turn, in three ways: no exception, and the missing record is always told."""
+    lines = plan_with(("release: app/1.10", "release: app/9")).splitlines()
+    for number, line in enumerate(lines):
+        key, colon, _ = line.partition(":")
+        if not colon or key.strip() == "release":
+            continue
+        for value in (" 12", " [1, {a: b}]", " ", " {a: 1}"):
+            text = "\n".join((*lines[:number], f"{key}:{value}", *lines[number + 1 :]))
+            put(content.plans / "acme/app-2.yaml", text)
+            found = told(content)
+            readable = not any("cannot be read as YAML" in fault for fault in found)
+            assert any("there is no release record 'app/9'" in fault for fault in found) or not readable, (text, found)

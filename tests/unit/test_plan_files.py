@@ -173,6 +173,13 @@ PLAIN_WORDS = {
             "with a letter or digit, at most 63"
         ),
     ),
+    "side-typo": (
+        ("side: client", "side: cleint"),
+        "19: participants.1.side: 'cleint' is not one of provider, client; did you mean 'client'?",
+    ),
+    "side-left-out": ((", side: client", ""), "19: participants.1.side: is missing"),
+    "no-name": (("name: Ann Berg", 'name: ""'), "19: participants.1.name: has fewer than 1 characters"),
+    "no-role": (("role: client_approver", 'role: ""'), "19: participants.1.role: has fewer than 1 characters"),
     "empty-list": (("by: [ann], wait", "by: [], wait"), "20: approval.by: needs at least 1 entries"),
     "text-for-list": (("by: [ann], wait", "by: ann, wait"), "20: approval.by: must be a list, not 'ann'"),
     "text-for-mapping": (
@@ -232,6 +239,10 @@ BETWEEN_PARTS = {
     "unknown-sign-off": (
         ("sign_off: {by: [ann]}", "sign_off: {by: [bob]}"),
         "environments.2.sign_off.by.0: 'bob' is not a participant of this plan",
+    ),
+    "one-name-in-the-dag": (
+        ("name: training\n", "name: pro.duction\n  - name: pro_duction\n"),
+        "environments.2.name: 'pro_duction' and 'pro.duction' are one name in the DAG; rename one",
     ),
     "person-twice": (("id: ann", "id: jo"), "participants: 'jo' is named twice"),
     "no-op": (('"1.9"', '"1.10"'), "to_version: equals from_version; there is nothing to upgrade"),

@@ -48,7 +48,7 @@ def estate() -> Estate:
     return Estate.model_validate({
         "client": {"slug": "acme", "name": "Acme"},
         "people": [
-            {"id": "jo", "name": "Jo Day", "role": "upgrade_manager"},
+            {"id": "jo", "name": "Jo Day", "role": "upgrade_manager", "side": "provider"},
             {"id": "ann", "name": "Ann Berg", "role": "client_approver", "side": "client"},
         ],
         "applications": [{"slug": "app"}],

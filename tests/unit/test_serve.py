@@ -15,9 +15,11 @@ import pytest
 
 from changeover.orchestration import keeper, serve
 from changeover.orchestration.airflow_settings import airflow_environment
+from changeover.orchestration.introduce_site import logins
 from changeover.orchestration.processes import PidFile, end_session, session_members
 from changeover.settings import PROJECT
 from tests.support.airflow import settings_at
+from tests.support.world import plan
 
 
 @pytest.fixture
@@ -174,3 +176,10 @@ def test_components_end_when_their_keeper_is_killed(tmp_path: Path) -> None:
         process.kill()
         psutil.wait_procs([component], timeout=10)
         assert not component.is_running() or component.status() == psutil.STATUS_ZOMBIE
+
+
+def test_only_the_providers_people_may_run_and_repair() -> None:
+    """The client's people may answer, and nothing else."""
+    sides = {"ops": "provider", "owner": "client", "support": "provider"}
+    people = [{"id": who, "name": who, "role": who, "side": side} for who, side in sides.items()]
+    assert logins([plan(participants=people)]) == {"ops": "op", "owner": "user", "support": "op"}

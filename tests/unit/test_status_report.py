@@ -185,6 +185,16 @@ def test_the_report_says_who_approved_what(tmp_path: Path) -> None:
     assert approvals[0]["plan_digest"] == story.run.plan_digest
 
 
+def test_the_report_keeps_the_newest_entry_of_the_ledger(tmp_path: Path) -> None:
+    """A chain whose end was cut off is whole in itself; the report that was kept elsewhere shows what it lacks."""
+    story = upgraded(tmp_path)
+    before = report(story)
+    assert before.as_json()["ledger_head"] == story.ledger.chain_head(story.run.key)
+    assert f"<code>{before.ledger_head}</code>" in report_text(before, "html")
+    story.mark(MarkKind.VERSION_DISCOVERED, "production", "prod-app2", version="8.0.12")
+    assert report(story).ledger_head != before.ledger_head
+
+
 def test_an_answer_that_is_marked_twice_is_told_once(tmp_path: Path) -> None:
     """Support's yes is marked as an answer, with the plan's digest, and as what follows from it."""
     story = opened(tmp_path)

@@ -41,15 +41,51 @@ UNQUOTED = {
     "9" * 30: "99999999999999999999… is too large a number; write it in quotes",
     "2026-02-30": "2026-02-30 is not a day of the calendar",
     "2026-11-28 22:00:00": "2026-11-28 22:00:00 without quotes is a moment in time to YAML; "
-    "write it in quotes if text is meant",
+    "write the day alone, such as 2026-11-28, or all of it in quotes if text is meant",
     "2026-11-28T22:00:00Z": "2026-11-28T22:00:00Z without quotes is a moment in time to YAML; "
-    "write it in quotes if text is meant",
+    "write the day alone, such as 2026-11-28, or all of it in quotes if text is meant",
 }
 
 
 @pytest.mark.parametrize(("written", "reason"), UNQUOTED.items(), ids=UNQUOTED)
 def test_an_unquoted_value_that_yaml_changes_is_refused_with_the_reason(written: str, reason: str) -> None:
     assert told(f"a: 1\nvalue: {written}\n") == [(2, "value", reason)]
+
+
+CUT_OFF = {
+    "text": ("value: Roundup #26 for Lindgren\n", "#26 for Lindgren"),
+    "nothing-left": ("value: #26\n", "#26"),
+    "text-on-two-lines": ("value: Roundup\n  of #26\n", "#26"),
+    "list": ("value:\n  - Müller #1\n", "#1"),
+    "in-brackets": ("value: [Roundup #26\n  ]\n", "#26"),
+}
+
+
+@pytest.mark.parametrize(("text", "lost"), CUT_OFF.values(), ids=CUT_OFF)
+def test_text_that_yaml_would_cut_off_is_refused(text: str, lost: str) -> None:
+    ((_, path, message),) = told(text)
+    assert path.startswith("value")
+    assert (
+        message
+        == f"what follows is a comment to YAML: {lost}; write the whole text in quotes, or '# ' before a comment"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "value: Roundup # 26 is the number\n",
+        "value: Roundup#26\n",
+        "value: 'Roundup #26'\n",
+        "value: |\n  Roundup #26\n",
+        "value: 26 #twenty-six\n",
+        "value: Roundup ## ----\n",
+        "value: #of these\n  - 1\n",
+        "value: Roundup #\n",
+    ],
+)
+def test_a_comment_that_takes_nothing_away_is_one(text: str) -> None:
+    assert told(text) == []
 
 
 @pytest.mark.parametrize("written", UNQUOTED)

@@ -30,6 +30,8 @@ class EntryKind(StrEnum):
     WRITE_DEAD = "write_dead"
     WRITE_REVIVED = "write_revived"
     EFFORT = "effort"
+    EFFORT_WITHDRAWN = "effort_withdrawn"
+    """A line of a time sheet counts no more; its name is the line's key."""
     RATE = "rate"
     ATTENDED = "attended"
     NOTICE_BEGUN = "notice_begun"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -41,14 +40,6 @@ def read_directory(
 
 def unusable(what: str, directory: Path, faults: tuple[str, ...]) -> PlanError:
     return PlanError(f"the {what} cannot be used", faults=faults, where=str(directory), then="correct what is named")
-
-
-def directory_digest(directory: Path) -> str:
-    """sha256 over names and bytes of `directory/*.yaml`: what a run is pinned to."""
-    digest = hashlib.sha256()
-    for path in yaml_files(directory):
-        digest.update(f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def yaml_files(directory: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from changeover.adapters import cmdb_rules as rules
 from changeover.adapters.cmdb_tables import DEPENDS_ON, RUNS_ON, application, ci, ci_rel, client, person
 from changeover.adapters.codec import from_json, to_json
-from changeover.domain.estate import Customisation, Estate, EstateEnvironment, Host, Integration
+from changeover.domain.estate import Customisation, Estate, EstateEnvironment, Host, Integration, Person
 from changeover.errors import CmdbError
 
 NAMESPACE = uuid.UUID("6d1c1a52-6f0e-5b0e-9f0b-8a1f4f1b7c11")
@@ -67,6 +67,17 @@ def instances(connection: sa.Connection, environment: Any) -> list[tuple[Any, An
     found = [(_part(row, "instance_"), _part(row, "host_")) for row in rows]
     _one_host_each(connection, environment.client_id, [str(host["name"]) for _, host in found])
     return found
+
+
+def read_person(row: Any) -> Person:
+    """A record from before sides were checked may hold any word: such a person is the client's, who may do less."""
+    return Person(
+        id=row.login,
+        name=row.name or row.login,
+        role=row.role or "participant",
+        side="provider" if row.side == "provider" else "client",
+        email=row.email,
+    )
 
 
 def read_environment(connection: sa.Connection, client_name: str, slug: str, name: str) -> EstateEnvironment | None:

@@ -55,7 +55,7 @@ class SqlCmdb:
         with self.database.reading() as connection:
             where = (person.c.client_id == estates.find_client(connection, client), person.c.retired_at.is_(None))
             rows = connection.execute(sa.select(person).where(*where).order_by(person.c.position, person.c.login)).all()
-        return tuple(Person(id=r.login, name=r.name, role=r.role, side=r.side, email=r.email) for r in rows)
+        return tuple(estates.read_person(row) for row in rows)
 
     def environment(self, client: str, application: str, name: str) -> EstateEnvironment | None:
         with self.database.reading() as connection:

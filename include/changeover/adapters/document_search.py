@@ -28,12 +28,15 @@ class Kind(Generic[Found]):
         """Read every file named, and every one below every directory named; a path that yields none is a fault."""
         readings: dict[Path, Reading[Found]] = {}
         for path in paths:
-            for reading in self._walk(path) if path.is_dir() else (self._read(path),):
+            for reading in self._all_below(path) if path.is_dir() else (self._read(path),):
                 readings.setdefault(placed(Path(reading.file)), reading)
         return tuple(readings.values())
 
-    def _walk(self, directory: Path) -> Iterator[Reading[Found]]:
-        found = False
+    def _all_below(self, directory: Path) -> tuple[Reading[Found], ...]:
+        return tuple(self.below(directory)) or (unusable(directory, f"holds no {self.what} ({self.form})"),)
+
+    def below(self, directory: Path) -> Iterator[Reading[Found]]:
+        """Every one below the directory, and every file that looks like one; hidden files are an editor's own."""
         for folder, below, files in os.walk(directory):
             below[:] = sorted(name for name in below if not name.startswith("."))
             for name in sorted(files):
@@ -41,15 +44,14 @@ class Kind(Generic[Found]):
                 if name.startswith("."):
                     continue
                 if path.suffix in (".yml", ".YAML", ".YML"):
-                    found = True
-                    yield unusable(path, f"is not read as a {self.what}; name it {self.form.rpartition('/')[2]}")
+                    wanted = self.form.rpartition("/")[2]
+                    yield unusable(shown(path), f"is not read as a {self.what}; name it {wanted}")
                 elif path.suffix == ".yaml":
-                    found = True
                     yield self._read(path, walked=directory)
-        if not found:
-            yield unusable(directory, f"holds no {self.what} ({self.form})")
 
     def _read(self, path: Path, *, walked: Path | None = None) -> Reading[Found]:
+        if shown(path) != path:
+            return unusable(shown(path), "has a name that is not UTF-8 text; rename it")
         place = placed(path)
         if not place.is_relative_to(self.home):
             return self.read(path, root=walked)
@@ -61,3 +63,8 @@ class Kind(Generic[Found]):
 def placed(path: Path) -> Path:
     """Absolute and without `..`, yet not followed: a symbolic link stands where it stands."""
     return Path(os.path.abspath(path))  # noqa: PTH100 -- Path.resolve() follows links
+
+
+def shown(path: Path) -> Path:
+    """The path as text that can be printed and kept: a byte that is not UTF-8 is written out in hexadecimal."""
+    return Path(os.fsencode(path).decode(errors="backslashreplace"))

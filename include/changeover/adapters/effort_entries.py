@@ -31,15 +31,24 @@ class EntryEffortBook:
         with self._store.writing(BOOK) as chain:
             for effort in efforts:
                 body = dumps(Effort, effort)
-                line = canonical([effort.who, effort.role, effort.day, effort.seconds, effort.run, effort.plan,
-                                  effort.billable, effort.why, effort.note])  # fmt: skip
-                seen[line] += 1
-                key = hashlib.sha256(f"{line}{seen[line]}".encode()).hexdigest()
+                key = _standing_key(chain, effort, _number(seen, effort))
                 new += _add(chain, Draft(EntryKind.EFFORT, at, body, effort.role, key=key))
         return new
 
+    def withdraw_efforts(self, efforts: Iterable[Effort], *, by: str, reason: str) -> int:
+        at, seen, gone = self._clock().astimezone(UTC), Counter[str](), 0
+        with self._store.writing(BOOK) as chain:
+            for effort in efforts:
+                key = _standing_key(chain, effort, _number(seen, effort))
+                if chain.find(EntryKind.EFFORT, key) is not None:
+                    why = canonical({"by": by, "reason": reason})
+                    gone += _add(chain, Draft(EntryKind.EFFORT_WITHDRAWN, at, why, key, key=key))
+        return gone
+
     def efforts(self) -> tuple[Effort, ...]:
-        return tuple(loads(Effort, entry.body) for entry in self._store.entries(BOOK, EntryKind.EFFORT))
+        gone = {entry.key for entry in self._store.entries(BOOK, EntryKind.EFFORT_WITHDRAWN)}
+        entries = self._store.entries(BOOK, EntryKind.EFFORT)
+        return tuple(loads(Effort, entry.body) for entry in entries if entry.key not in gone)
 
     def record_rate_card(self, card: RateCard) -> int:
         at, since = self._clock().astimezone(UTC), card.valid_from.isoformat()
@@ -75,6 +84,23 @@ class EntryEffortBook:
                     where=f"rate card {card.provider}",
                     then="keep one provider and one currency to a ledger",
                 )
+
+
+def _number(seen: Counter[str], effort: Effort) -> int:
+    """Which of the equal lines of its sheet it is, from 1."""
+    line = canonical(list(effort.line))
+    seen[line] += 1
+    return seen[line]
+
+
+def _standing_key(chain: ChainWriter, effort: Effort, number: int) -> str:
+    """Under which the line is on record, or would be: another one for each time that it was withdrawn."""
+    line, again = f"{canonical(list(effort.line))}{number}", 0
+    while True:
+        key = hashlib.sha256(f"{line}{f'/{again}' if again else ''}".encode()).hexdigest()
+        if chain.find(EntryKind.EFFORT_WITHDRAWN, key) is None:
+            return key
+        again += 1
 
 
 def _add(chain: ChainWriter, draft: Draft, *, once: bool = False) -> int:

@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from changeover.adapters.document_files import UnusableFileError, demand, read_document, stay_inside, unusable
+from changeover.adapters.document_files import UnusableFileError, read_document, stay_inside, unusable
 from changeover.adapters.icalendar_files import freeze_lines
 from changeover.adapters.schema_faults import validate
 from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Reading
 from changeover.domain.freeze import FreezeCalendar
-
-
-def load_freezes(client: str, *, freezes: Path) -> FreezeCalendar:
-    """Raise `DocumentFaults` (a `PlanError`): a calendar that cannot be read is not a calendar without freezes."""
-    return demand(read_freezes(client, freezes=freezes), then=f"correct the freezes of {client}")
 
 
 def read_freezes(client: str, *, freezes: Path) -> Reading[FreezeCalendar]:

@@ -38,22 +38,11 @@ echo finished
 def end_on_hosts(
     targets: Sequence[Target], token: str, keys: Mapping[str, str], *, limit: timedelta = LIMIT
 ) -> Mapping[str, HostQuiet]:
-    """SIGTERM, then SIGKILL, to every process that carries the token; confirmed when none is left."""
-    return _ask(targets, token, keys, limit, signals="TERM KILL KILL")
+    """SIGTERM, then SIGKILL, to every process that carries the token; confirmed when none is left.
 
-
-def look_on_hosts(
-    targets: Sequence[Target], token: str, keys: Mapping[str, str], *, limit: timedelta = LIMIT
-) -> Mapping[str, HostQuiet]:
-    """The same question without ending anything."""
-    return _ask(targets, token, keys, limit, signals="")
-
-
-def _ask(
-    targets: Sequence[Target], token: str, keys: Mapping[str, str], limit: timedelta, *, signals: str
-) -> Mapping[str, HostQuiet]:
-    """The script goes in by stdin: no login shell's quoting rules, and nothing in the host's process list."""
-    script = _SCRIPT.format(variable=TOKEN_VARIABLE, token=token, signals=signals).encode()
+    The script goes in by stdin: no login shell's quoting rules, and nothing in the host's process list.
+    """
+    script = _SCRIPT.format(variable=TOKEN_VARIABLE, token=token, signals="TERM KILL KILL").encode()
     questions = [
         Question(target, "sudo -n /bin/sh -s" if target.variables.get("host_become") else "/bin/sh -s", script)
         for target in targets

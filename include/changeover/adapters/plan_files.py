@@ -14,12 +14,15 @@ from changeover.adapters.document_files import (
     stay_inside,
     unusable,
 )
-from changeover.adapters.document_search import Kind
+from changeover.adapters.document_search import Kind, placed
 from changeover.adapters.schema_faults import add_faults, validate
+from changeover.adapters.valid_parts import valid_parts
 from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Fault, Reading
 from changeover.domain.plan import Plan, cross_faults
 
+_IN_PARTS = ("trigger", "statement_of_work", "environments")
+"""Where a fault leaves the rest to be judged."""
 _THEN = "correct the plan and run `changeover plan check` on it"
 
 
@@ -53,7 +56,8 @@ def read_plan(path: Path, *, root: Path | None = None) -> Reading[Plan]:
     except UnusableFileError as exc:
         return unusable(path, exc)
     plan, document = _parse(raw, str(path))
-    return Reading(str(path), plan, _ordered(document.faults), plan_digest(raw), document.line)
+    parts = valid_parts(document, Plan, within=_IN_PARTS) if plan is None else None
+    return Reading(str(path), plan, _ordered(document.faults), plan_digest(raw), document.line, parts)
 
 
 def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ...]:
@@ -62,6 +66,20 @@ def find_plans(paths: Sequence[Path], *, plans: Path) -> tuple[Reading[Plan], ..
     `plans` is where the product keeps its plans: there, a plan lies exactly at `<client>/<upgrade>.yaml`.
     """
     return Kind("plan", "<client>/<upgrade>.yaml", plans, read_plan).find(paths)
+
+
+def plan_texts(plans: Path) -> tuple[Reading[bytes], ...]:
+    """The bytes of every plan below the product's directory of plans, found and bounded as `find_plans` does."""
+    return tuple(Kind("plan", "<client>/<upgrade>.yaml", placed(plans), _read_text).below(plans))
+
+
+def _read_text(path: Path, *, root: Path) -> Reading[bytes]:
+    try:
+        stay_inside(path, root)
+        raw = read_bytes(path)
+    except UnusableFileError as exc:
+        return unusable(path, exc)
+    return Reading(str(path), raw, digest=plan_digest(raw))
 
 
 def _parse(raw: bytes, name: str) -> tuple[Plan | None, YamlText]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from changeover.adapters.document_files import UnusableFileError, demand, read_bytes, read_document, unusable
 from changeover.adapters.yaml_text import YamlText, read_yaml
@@ -18,6 +18,8 @@ from changeover.domain.plan import Line
 from changeover.domain.role import RoleOffer
 from changeover.domain.version import SchemeName
 from changeover.domain.window import Span
+
+ProductName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 
 
 def _reversible(value: Any) -> Any:
@@ -41,6 +43,8 @@ class RoleMeta(Document):
     application: Name
     version_scheme: SchemeName
     entry_points: Mapping[str, EntryPointMeta] = Field(min_length=1)
+    products: Literal["any"] | tuple[ProductName, ...] = ()
+    """Products whose releases it brings, as their records name them; left out, the one of the application's name."""
     together: Line = ""
     """Why the hosts of an environment cannot be changed in batches, such as a database they share."""
     analysis: AnalysisTraits = AnalysisTraits()
@@ -91,7 +95,8 @@ def _description(meta: RoleMeta) -> RoleDescription:
         name: EntryPoint(name, entry.title, entry.changes_host, entry.back_out, entry.reversible)
         for name, entry in meta.entry_points.items()
     }
-    return RoleDescription(meta.application, meta.version_scheme, points, meta.together)
+    products = () if meta.products == "any" else meta.products or (meta.application,)
+    return RoleDescription(meta.application, meta.version_scheme, points, meta.together, products)
 
 
 def _specified(path: Path) -> tuple[frozenset[str], tuple[Fault, ...]]:

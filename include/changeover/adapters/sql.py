@@ -37,7 +37,9 @@ NAMING = {
 }
 """Every column is in the name: PostgreSQL refuses two constraints of one name, SQLite does not."""
 UP_TO_DATE = "run `./changeover serve` or `./changeover demo` once: both bring the database up to date"
-
+DAMAGED = (
+    "the file is damaged or is none of ours: keep it for whoever looks into it, and put the last backup in its place"
+)
 NEWER = "a newer Changeover made this database: run that one"
 
 RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -134,7 +136,13 @@ def _guarded(schema: Schema, where: str) -> Iterator[None]:
             f"the database did not answer: {_reason(exc)}", where=where, then="see that it runs and try again"
         ) from exc
     except SQLAlchemyError as exc:
-        raise schema.refused(f"the database refused: {_reason(exc)}", where=where) from exc
+        then = DAMAGED if _is_damaged(exc) else ""
+        raise schema.refused(f"the database refused: {_reason(exc)}", where=where, then=then) from exc
+
+
+def _is_damaged(error: SQLAlchemyError) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def migrate(url: str, schema: Schema) -> None:

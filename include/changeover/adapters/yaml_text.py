@@ -37,6 +37,7 @@ _OTHER_BASE = re.compile(r"[-+]?0[0-9]+|[-+]?0[oO][0-7]+|[-+]?0[xX][0-9a-fA-F_]+
 _UNDERSCORED = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?")
 _SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CUT_OFF = re.compile(r"[ \t]+#(?=[^\s#])")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ ]+)[0-9].*")
 
 
@@ -146,9 +147,11 @@ class _Reader:
         self.skipping = 0
         """Depth inside something whose content is of no further use."""
         self.done = False
+        self.lines: list[str] = []
 
     def read(self, text: str) -> None:
         document = self.document
+        self.lines = text.split("\n")
         try:
             for event in self._events(text):
                 self._take(event)
@@ -296,12 +299,22 @@ class _Reader:
             if not self._is_repeated():
                 self.document.written[path] = event.value
             value, problem = resolve(event.value)
+            problem = problem or self._cut_off(event, value)
             if problem:
                 self.document.fault(line, path, problem)
                 self.document.refused.add(path)
         elif control := _CONTROL.search(value) or _HIDDEN.search(value):
             self.document.fault(line, path, f"has the character U+{ord(control[0]):04X} in it; remove it")
         self._put(value)
+
+    def _cut_off(self, event: Any, value: Any) -> str:
+        """Text that goes on after ' #', such as `Roundup #26`, of which YAML keeps the beginning alone."""
+        end = event.end_mark
+        rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
+        if not (value is None or isinstance(value, str)) or not _CUT_OFF.match(rest):
+            return ""
+        lost = rest.strip() if len(rest.strip()) <= 40 else f"{rest.strip()[:40]}…"
+        return f"what follows is a comment to YAML: {lost}; write the whole text in quotes, or '# ' before a comment"
 
     def _key(self, event: Any, line: int, *, plain: bool) -> None:
         top = self.stack[-1]
@@ -366,7 +379,10 @@ def _odd_number(text: str) -> tuple[Any, str]:
     if _ENDLESS.fullmatch(text):
         return text, f"{shown} without quotes is not a finite number; write '{shown}' if text is meant"
     if _MOMENT.fullmatch(text):
-        return text, f"{shown} without quotes is a moment in time to YAML; write it in quotes if text is meant"
+        return text, (
+            f"{shown} without quotes is a moment in time to YAML; write the day alone, such as 2026-11-28, "
+            "or all of it in quotes if text is meant"
+        )
     return text, ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
-from changeover.domain.plan import Environment, Plan
+from changeover.domain.plan import Environment, Plan, SupportContract
 from changeover.domain.window import AnyTime
 from changeover.domain.window_start import openings
 
@@ -16,8 +16,8 @@ def contract_lapses(plan: Plan, lanes: Iterable[Environment], *, today: date, si
     It has to hold today and on each lane's night, by the local date of its opening. `since`: when the run is meant for;
     a lane's night is the first that its window gives from then on, whatever freezes make of it.
     """
-    contract = plan.support_contract
-    found = [text for _, text in contract_scope_faults(plan)]
+    contract, names = plan.support_contract, [each.name for each in plan.lanes]
+    found = [text for _, text in contract_scope_faults(contract, plan.application, names)]
     if not contract.holds_on(today):
         found.append(f"{contract.told} is not in force today, {today}")
     for lane in lanes:
@@ -27,13 +27,14 @@ def contract_lapses(plan: Plan, lanes: Iterable[Environment], *, today: date, si
     return tuple(found)
 
 
-def contract_scope_faults(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What the contract leaves out of this plan: key of the contract, and what is missing in it."""
-    contract = plan.support_contract
-    if plan.application not in contract.applications:
+def contract_scope_faults(
+    contract: SupportContract, application: str, environments: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """What the contract leaves out: key of the contract, and what is missing in it. `application` "" is not known."""
+    if application and application not in contract.applications:
         covered = ", ".join(contract.applications)
-        yield "applications", f"{contract.id} does not cover {plan.application}; it covers {covered}"
-    outside = [each.name for each in plan.lanes if each.name not in contract.environments]
+        yield "applications", f"{contract.id} does not cover {application}; it covers {covered}"
+    outside = [name for name in environments if name not in contract.environments]
     if outside:
         covered = ", ".join(contract.environments)
         yield "environments", f"{contract.id} does not cover {', '.join(outside)}; it covers {covered}"

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from changeover.domain.analysis_facts import Said
-from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.estate import EstateEnvironment, Host
-from changeover.domain.finding import Finding
 from changeover.domain.plan import Plan
 from changeover.domain.version import VersionError, same
 
@@ -39,27 +37,6 @@ FINDINGS = (
 
 _SECRET = re.compile(r"pass|secret|token|key|credential|salt", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
-
-
-def discovery_findings(
-    plan: Plan,
-    *,
-    records: Mapping[str, EstateEnvironment | None],
-    reports: Reports,
-    catalogue: Catalogue,
-    hosts: Mapping[str, Iterable[Host]] | None = None,
-    version_scheme: str = "pep440",
-) -> tuple[Finding, ...]:
-    """The differences as findings of the catalogue's weight."""
-    found = differences(plan, records=records, reports=reports, hosts=hosts, version_scheme=version_scheme)
-    asked = {check.key: check for check in catalogue.at(CheckStage.ANALYSIS, off=plan.checks_off)}
-    return tuple(
-        Finding(
-            one.key, one.subject, one.summary, asked[one.key].severity, asked[one.key].remediation, dict(one.evidence)
-        )
-        for one in found
-        if one.key in asked
-    )
 
 
 def differences(

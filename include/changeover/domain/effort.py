@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from changeover.domain.fault import Fault
 
@@ -15,6 +16,8 @@ OPTIONAL = ("why", "note")
 WHYS = ("wait", "rework", "back_out", "out_of_scope", "other")
 """Why nobody pays for it."""
 DAY = 24 * 3600
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOURS = re.compile(r"[0-9]{0,2}([.,][0-9]{1,2}0*)?(?<=[0-9])")
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -35,6 +38,16 @@ class Effort:
     application: str = ""
     team: str = ""
 
+    @property
+    def line(self) -> tuple[str | int | bool, ...]:
+        """What the sheet says; whose upgrade it is follows from that."""
+        return (*self.work[:3], self.seconds, *self.work[3:])
+
+    @property
+    def work(self) -> tuple[str | bool, ...]:
+        """The line without its hours: who did what, when and why."""
+        return (self.who, self.role, self.day, self.run, self.plan, self.billable, self.why, self.note)
+
 
 @dataclass(frozen=True)
 class Work:
@@ -54,6 +67,8 @@ class Known:
     plans: Mapping[str, Work]
     has_rate: Callable[[str, date], bool]
     today: date
+    recorded: tuple[Effort, ...] = ()
+    """Lines that count already."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def read_effort(
         faults += reader.faults
         if effort is not None:
             efforts.append((line.number, effort))
-    faults += _long_days(file, efforts)
+    faults += (*_long_days(file, efforts, known.recorded), *_corrections(file, efforts, known.recorded))
     if not efforts and not faults:
         faults.append(Fault(file, 0, "", "holds no line of work"))
     return (() if faults else tuple(effort for _, effort in efforts)), tuple(faults)
@@ -134,7 +149,7 @@ class _Reader:
     def _day(self) -> date | None:
         text = self._cell("date")
         try:
-            day = date.fromisoformat(text) if len(text) == 10 else None
+            day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         except ValueError:
             day = None
         if day is None:
@@ -144,12 +159,9 @@ class _Reader:
         return day
 
     def _seconds(self) -> int | None:
-        text = self._cell("hours").replace(",", ".")
-        try:
-            hours = Decimal(text)
-        except InvalidOperation:
-            hours = Decimal("NaN")
-        if not hours.is_finite() or not 0 < hours <= 24 or hours != round(hours, 2):
+        text = self._cell("hours")
+        hours = Decimal(text.replace(",", ".")) if _HOURS.fullmatch(text) else Decimal(0)
+        if not 0 < hours <= 24:
             self._wrong("hours", f"{text!r} is not a number of hours such as 1.25, above 0 and at most 24")
             return None
         return int(hours * 3600)
@@ -187,8 +199,15 @@ class _Reader:
         return why
 
 
-def _long_days(file: str, efforts: list[tuple[int, Effort]]) -> list[Fault]:
+def _long_days(file: str, efforts: list[tuple[int, Effort]], recorded: Iterable[Effort]) -> list[Fault]:
+    """Together with what is on record; a line of both counts once."""
+    here = Counter(effort.line for _, effort in efforts)
     worked: Counter[tuple[str, str]] = Counter()
+    for effort in recorded:
+        if here[effort.line]:
+            here[effort.line] -= 1
+        else:
+            worked[effort.who, effort.day] += effort.seconds
     faults = []
     for number, effort in efforts:
         before = worked[effort.who, effort.day]
@@ -197,3 +216,21 @@ def _long_days(file: str, efforts: list[tuple[int, Effort]]) -> list[Fault]:
             hours = worked[effort.who, effort.day] / 3600
             faults.append(Fault(file, number, "hours", f"{effort.who} has {hours:g} hours on {effort.day}"))
     return faults
+
+
+def _corrections(file: str, efforts: list[tuple[int, Effort]], recorded: tuple[Effort, ...]) -> list[Fault]:
+    """Lines that say other hours than one on record for the same work: they would be counted beside it."""
+    here = {effort.line for _, effort in efforts}
+    known = {effort.line for effort in recorded}
+    other = {effort.work: effort.seconds for effort in recorded if effort.line not in here}
+    return [
+        Fault(
+            file,
+            number,
+            "hours",
+            f"{other[effort.work] / 3600:g} hours are on record for the same work: withdraw them "
+            "(`changeover effort withdraw FILE`) if this corrects them, or say in `note` what else was done",
+        )
+        for number, effort in efforts
+        if effort.line not in known and effort.work in other
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -24,12 +24,12 @@ class Person(Document):
 
     id: Name
     """Login under which Airflow and the CMDB know them."""
-    name: str
+    name: Line
     """Name as people write it."""
-    role: str
+    role: Line
     """What they do in this upgrade, such as upgrade_manager or client_approver."""
-    side: str = "provider"
-    """`provider` or `client`."""
+    side: Literal["provider", "client"]
+    """Whose person they are: the provider's people may also run and repair upgrades in Airflow, the client's answer."""
     email: str = ""
     """Address for notices."""
 

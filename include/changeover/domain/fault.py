@@ -43,3 +43,5 @@ class Reading(Generic[Document]):
     digest: str = ""
     line_of: Callable[[tuple[str | int, ...]], int] = lambda path: 0
     """Line of a key, for faults that are found later."""
+    parts: Document | None = None
+    """Of a faulty document what is valid all the same: attributes that are faulty are missing."""

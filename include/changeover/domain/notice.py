@@ -72,7 +72,7 @@ class Notice:
 
     def text_for(self, person: Person | None) -> str:
         """Nobody on the client's side, nor a channel that everybody reads (None), is shown what is behind the stage."""
-        shown = person is not None and person.side != "client" and self.backstage
+        shown = person is not None and person.side == "provider" and self.backstage
         return f"{self.text}\n\n{self.backstage}" if shown else self.text
 
 
@@ -188,7 +188,9 @@ def channels_of(plan: NoticeSettings, site: Channels) -> Channels:
 def routes(notice: Notice, channels: Channels, people: Sequence[Person]) -> tuple[Route, ...]:
     """A webhook is told once, mail goes to each person; without any channel each person is on record as not told."""
     known = {person.id: person for person in people}
-    named = [known.get(who, Person(id=who, name=who, role="")) for who in dict.fromkeys(notice.to)]
+    named = [
+        known.get(who, Person(id=who, name=who, role="participant", side="client")) for who in dict.fromkeys(notice.to)
+    ]
     found = [Route("webhook", channels.webhook)] if channels.webhook else []
     if channels.email:
         found += [Route("email", channels.email, who, "" if who.email else "no address") for who in named]

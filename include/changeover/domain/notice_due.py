@@ -114,7 +114,7 @@ def of_client(plan: Plan) -> tuple[str, ...]:
 
 def deciding(plan: Plan, lane: Environment) -> tuple[str, ...]:
     """Who has to know the clock: the provider's people, and whoever signs the lane off."""
-    ours = [person.id for person in plan.participants if person.side != "client"]
+    ours = [person.id for person in plan.participants if person.side == "provider"]
     return tuple(dict.fromkeys((*ours, *(lane.sign_off.by if lane.sign_off else ()))))
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from changeover.domain.batch import Batches
 from changeover.domain.change_control import ChangeControl, change_faults
 from changeover.domain.estate import Document, Line, Name, Person
+from changeover.domain.lane import lane_group
 from changeover.domain.named import Named
 from changeover.domain.night import Night, night_faults
 from changeover.domain.notice import NoticeSettings
@@ -212,7 +213,8 @@ class Environment(Document):
     sign_off: Approval | None = None
     """People who accept the result; without them passed acceptance tests are the sign-off."""
     back_out: Literal["per_environment", "per_host"] = "per_environment"
-    """What is backed out after a failure: every touched host, or only the hosts that failed."""
+    """What is backed out after a failure: every touched host, or only the hosts that failed. The others then stay
+    locked and closed at the new release until a person decides (`settle`)."""
     data_volume: Volume | None = None
     """How much data it holds. Times that were measured on less grow in proportion, for the steps that move data; left
     out, what the analysis measures counts."""
@@ -386,6 +388,7 @@ def _environment_faults(document: Mapping[str, Any]) -> list[str]:
     environments = _entries(document, "environments")
     names = [environment.get("name") for environment in environments]
     faults = [f"environments: {name!r} is named twice" for name in _repeated(names)]
+    faults += _lanes_of_one_name(names)
     kinds = [environment.get("kind") for environment in environments]
     faults += [
         f"environments.{i}.batches: the baseline is changed as a whole"
@@ -402,6 +405,18 @@ def _environment_faults(document: Mapping[str, Any]) -> list[str]:
         for i, environment in enumerate(environments)
         if i and environment.get("data_from")
     ]
+    return faults
+
+
+def _lanes_of_one_name(names: list[Any]) -> list[str]:
+    """The DAG writes a `.` of an environment's name as `_`: there, two names may be one."""
+    found: dict[str, str] = {}
+    faults = []
+    for i, name in enumerate(names):
+        if isinstance(name, str) and i:
+            first = found.setdefault(lane_group(name), name)
+            if first != name:
+                faults.append(f"environments.{i}.name: {name!r} and {first!r} are one name in the DAG; rename one")
     return faults
 
 

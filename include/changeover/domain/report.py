@@ -153,6 +153,8 @@ class Report:
     evidence: tuple[KeptFile, ...]
     ledger_faults: tuple[str, ...]
     """Why the ledger's chain of this run is not whole; empty when it is."""
+    ledger_head: str
+    """Digest of the chain's newest entry. A chain whose end was cut off is whole in itself; it lacks this one."""
     change: ReportedChange | None
     cmdb_error: str
     waiting_writes: tuple[str, ...]
@@ -180,6 +182,7 @@ class Report:
             "evidence": [kept.as_json() for kept in self.evidence],
             "ledger_intact": not self.ledger_faults,
             "ledger_faults": list(self.ledger_faults),
+            "ledger_head": self.ledger_head,
             "change": self.change.as_json() if self.change else None,
             "cmdb_error": self.cmdb_error or None,
             "cmdb_writes_waiting": list(self.waiting_writes),

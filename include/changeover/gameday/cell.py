@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from changeover import wiring
 from changeover.domain.gameday import Cell, Phase, Sight, Told, lies
@@ -16,21 +16,46 @@ from changeover.domain.outcome import Outcome
 from changeover.domain.settlement import Truth, Way
 from changeover.gameday import witness
 from changeover.gameday.faults import Fault
-from changeover.gameday.ground import ENVIRONMENT, VICTIM, Ground, ledger_on_postgres, prepared, read_plan
-from changeover.gameday.without_airflow import LaneDriver, SiteFiles, at_its_lane
+from changeover.gameday.ground import ENVIRONMENT, Ground, ledger_on_postgres, prepared, read_plan
+from changeover.gameday.without_airflow import LaneDriver, at_its_lane
 from changeover.ports import Workflow
+from changeover.usecases.host_status import tokens_of
 from changeover.usecases.tools import Tools, Upgrade
+
+if TYPE_CHECKING:
+    from changeover.domain.plan import Plan
+    from changeover.settings import Settings
 
 Tell = Callable[[str], None]
 SETTLED_BY, APPROVER = "petra.lang", "erik.lindgren"
 SETTLED_BECAUSE = "the game day's fault is over"
 
 
+class Scene(Protocol):
+    """The hosts on which a cell is played, as the trap and the witness know them."""
+
+    @property
+    def settings(self) -> Settings: ...
+    def changing(self) -> bool:
+        """The victim is in the middle of its change."""
+
+    def marker(self) -> str:
+        """What the victim's marker says: read from its disk."""
+
+    def sights(self, plan: Plan, run: str, tries: int) -> list[Sight]:
+        """What is so on each host, by a look that shares nothing with the upgrade."""
+
+    def exposed(self) -> tuple[list[Path], list[Path]]:
+        """Directories in which no secret may lie, and files in them that are the client's own."""
+
+    def secrets(self) -> dict[str, str]: ...
+
+
 @dataclass
 class Trap:
     """Waits for the phase and makes the fault there, once."""
 
-    ground: Ground
+    scene: Scene
     fault: Fault
     phase: Phase
     run_key: str
@@ -41,9 +66,9 @@ class Trap:
 
     def watch(self) -> None:
         while not self._over.wait(0.03):
-            if reached(self.ground, self.phase, self.run_key):
+            if reached(self.scene, self.phase, self.run_key):
                 try:
-                    self.fault.make(self.ground)
+                    self.fault.make(self.scene)
                 except Exception as exc:  # noqa: BLE001 -- whatever it is, the cell has to say that no fault was made
                     self.broke = f"the fault could not be made: {exc}"
                     return
@@ -55,9 +80,9 @@ class Trap:
         self._over.set()
 
 
-def reached(ground: Ground, phase: Phase, run_key: str) -> bool:
+def reached(scene: Scene, phase: Phase, run_key: str) -> bool:
     """Whether the phase's work is in progress: seen in files, so that neither controller nor host is disturbed."""
-    executions = ground.settings.executions_directory(run_key)
+    executions = scene.settings.executions_directory(run_key)
 
     def started(step: str) -> bool:
         return (executions / f"{ENVIRONMENT}.{step}.1" / "started.json").exists()
@@ -65,18 +90,10 @@ def reached(ground: Ground, phase: Phase, run_key: str) -> bool:
     if phase is Phase.BEFORE:
         return started("restore_point")
     if phase is Phase.MID:
-        victim = ground.victim
-        return witness.schema(victim.app / "tracker/db/db") > ground.before[VICTIM].schema
+        return scene.changing()
     if phase is Phase.ACCEPTANCE:
         return started("acceptance_verify")
-    return _marker(ground.victim.state / "marker.json") == "backing_out"
-
-
-def _marker(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8")).get("phase", ""))
-    except (OSError, ValueError):
-        return ""
+    return scene.marker() == "backing_out"
 
 
 def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell: Tell) -> Cell:
@@ -86,9 +103,9 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
         if fault.postgres:
             ledger_on_postgres(ground)
         make_databases(ground)
-        upgrade, make = at_its_lane(ground.settings, ground.plan, _site(ground), ENVIRONMENT, APPROVER)
+        upgrade, make = at_its_lane(ground.settings, ground.plan, ground.site, ENVIRONMENT, APPROVER)
         driver = LaneDriver(upgrade, text.plan.environment(ENVIRONMENT), make, tell)
-        cell = played(Upgrading(ground, upgrade, make, driver, driver.go, tell), fault, phase)
+        cell = played(Upgrading(ground, upgrade, make, driver, driver.go, tell, SETTLED_BY), fault, phase)
     return replace(cell, seconds=time.monotonic() - begun)
 
 
@@ -96,32 +113,34 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
 class Upgrading:
     """A real upgrade about to begin its lane: `go` leads it to its end, `workflow` takes what `settle` orders."""
 
-    ground: Ground
+    scene: Scene
     upgrade: Upgrade
     make_tools: Callable[[], Tools]
     workflow: Workflow
     go: Callable[[], None]
     tell: Tell
+    settled_by: str
 
 
 def played(playing: Upgrading, fault: Fault, phase: Phase) -> Cell:
     """Set the trap, let the upgrade go to its end, mend the fault, settle, and judge at both points."""
-    ground, upgrade = playing.ground, playing.upgrade
+    scene, upgrade = playing.scene, playing.upgrade
     key = upgrade.run.key
-    trap = Trap(ground, fault, phase, key, playing.tell)
+    trap = Trap(scene, fault, phase, key, playing.tell)
     watching = threading.Thread(target=trap.watch, daemon=True)
     watching.start()
+    listening = witness.Listening(scene.secrets())
     try:
         playing.go()
     finally:
         trap.end()
         watching.join(30)
-    told = _outcome(ground, key)
-    at_end = lies(Told(told), _sights(ground, upgrade), mended=False)
-    fault.mend(ground)
+    told = _outcome(scene, key)
+    at_end = lies(Told(told), _sights(scene, upgrade), mended=False)
+    fault.mend(scene)
     way, truths, found = settle(playing)
-    ended, sights = _outcome(ground, key), _sights(ground, upgrade)
-    tokens = [step.token for step in wiring.ledger(ground.settings).steps(key) if step.token]
+    ended, sights = _outcome(scene, key), _sights(scene, upgrade)
+    tokens = tokens_of(wiring.ledger(scene.settings).steps(key))
     return Cell(
         fault.title,
         phase,
@@ -131,7 +150,7 @@ def played(playing: Upgrading, fault: Fault, phase: Phase) -> Cell:
         lies=tuple(dict.fromkeys((*at_end, *found, *lies(Told(ended, truths), sights, mended=True)))),
         lost_rows=sum(sight.lost_rows for sight in sights),
         doubles=sum(max(0, sight.changes - sight.changes_wanted) for sight in sights),
-        leaks=_leaks(ground),
+        leaks=(*_leaks(scene), *listening.heard()),
         orphans=witness.orphans(tokens),
         broken=trap.broke or ("" if trap.made else "the phase was never reached, so the fault was not made"),
     )
@@ -160,7 +179,7 @@ def settle(playing: Upgrading) -> tuple[str, dict[str, Truth], tuple[str, ...]]:
             return ", ".join((*ways, "no way")), truths, ("settle offers no way although the fault is over",)
         tell(f"settle: {mine.truth}; {way}: {'; '.join(mine.option(way).reasons)}")
         ways.append(str(way))
-        done = carry_out(case, found, Order(way, SETTLED_BY, SETTLED_BECAUSE, (ENVIRONMENT,)))
+        done = carry_out(case, found, Order(way, playing.settled_by, SETTLED_BECAUSE, (ENVIRONMENT,)))
         tell("; ".join((*done.done, *done.refused)))
         if way is Way.CLOSE:
             after = look(Case(upgrade, playing.make_tools(), SshHolds(), workflow))
@@ -168,10 +187,6 @@ def settle(playing: Upgrading) -> tuple[str, dict[str, Truth], tuple[str, ...]]:
             wrong = (f"closed, and {', '.join(locked)} is still locked",) if locked else ()
             return ", ".join(ways), truths, wrong
     return ", ".join(ways), truths, ("settled three times, and still to be settled",)
-
-
-def _site(ground: Ground) -> SiteFiles:
-    return SiteFiles(ground.estate_path, ground.state.secrets_path)
 
 
 def make_databases(ground: Ground) -> None:
@@ -182,28 +197,18 @@ def make_databases(ground: Ground) -> None:
         ledger_sql.migrate(ground.settings.ledger_url)
 
 
-def _outcome(ground: Ground, key: str) -> Outcome | None:
-    verdict = wiring.ledger(ground.settings).outcomes(key).get(ENVIRONMENT)
+def _outcome(scene: Scene, key: str) -> Outcome | None:
+    verdict = wiring.ledger(scene.settings).outcomes(key).get(ENVIRONMENT)
     return verdict.outcome if verdict else None
 
 
-def _sights(ground: Ground, upgrade: Upgrade) -> list[Sight]:
-    plan, ledger = upgrade.plan, wiring.ledger(ground.settings)
-    steps = ledger.steps(upgrade.run.key, environment=ENVIRONMENT)
+def _sights(scene: Scene, upgrade: Upgrade) -> list[Sight]:
+    steps = wiring.ledger(scene.settings).steps(upgrade.run.key, environment=ENVIRONMENT)
     tries = len({step.generation for step in steps if step.step == "implement"})
-    return [
-        witness.sight(
-            ground.state.host(name), was, old=plan.from_version, new=plan.to_version, run=upgrade.run.key, tries=tries
-        )
-        for name, was in ground.before.items()
-    ]
+    return scene.sights(upgrade.plan, upgrade.run.key, tries)
 
 
-def _leaks(ground: Ground) -> tuple[str, ...]:
-    places = [ground.settings.home, Path(f"/dev/shm/changeover-{os.geteuid()}")]  # noqa: S108 -- where it would be
-    allowed = []
-    for name in ground.before:
-        host = ground.state.host(name)
-        places += [host.home, host.tmp, host.log, host.state, host.run, host.app / "artefacts"]
-        allowed.append(host.home / "cost-sync/password")
-    return witness.leaks(ground.secrets(), places, allowed=allowed)
+def _leaks(scene: Scene) -> tuple[str, ...]:
+    places, allowed = scene.exposed()
+    own = [scene.settings.home, Path(f"/dev/shm/changeover-{os.geteuid()}")]  # noqa: S108 -- where it would be
+    return witness.leaks(scene.secrets(), [*own, *places], allowed=allowed)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -24,12 +25,15 @@ AHEAD = 7200
 
 @dataclass(frozen=True)
 class Fault:
-    """`absent`: why it cannot be made on this machine, "" when it can. `airflow`: it is a fault of Airflow itself."""
+    """`absent`: why it cannot be made on this machine, "" when it can. `airflow`: it is a fault of Airflow itself.
+
+    `make` and `mend` are given the ground that the cell is played on.
+    """
 
     key: str
     title: str
-    make: Callable[[Ground], None]
-    mend: Callable[[Ground], None]
+    make: Callable[[Any], None]
+    mend: Callable[[Any], None]
     absent: Callable[[], str] = lambda: ""
     airflow: bool = False
     disk: bool = False

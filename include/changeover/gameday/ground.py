@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from changeover import lab, wiring
 from changeover.errors import ChangeoverError
 from changeover.gameday import witness
-from changeover.gameday.without_airflow import PlanText
+from changeover.gameday.without_airflow import PlanText, SiteFiles
 from changeover.lab import faults, hosts
 from changeover.lab.account import Account
 from changeover.lab.links import Link
@@ -20,6 +20,8 @@ from changeover.lab.postgres import Postgres, find_binaries
 from changeover.settings import Settings
 
 if TYPE_CHECKING:
+    from changeover.domain.gameday import Sight
+    from changeover.domain.plan import Plan
     from changeover.orchestration.airflow_client import DagRun
     from changeover.orchestration.serve import AirflowServer
 
@@ -31,7 +33,7 @@ VICTIM = "prod2"
 
 @dataclasses.dataclass
 class Ground:
-    """The lab as one cell finds it."""
+    """The lab as one cell finds it: a `Scene`."""
 
     settings: Settings
     plan: PlanText
@@ -60,20 +62,59 @@ class Ground:
         return self.airflow
 
     @property
+    def site(self) -> SiteFiles:
+        return SiteFiles(self.estate_path, self.state.secrets_path)
+
+    def changing(self) -> bool:
+        """The victim's data is of the new release, whatever else is."""
+        return witness.schema(self.victim.app / "tracker/db/db") > self.before[VICTIM].schema
+
+    def marker(self) -> str:
+        """What the victim's marker says."""
+        return marker_phase(self.victim.state / "marker.json")
+
+    def sights(self, plan: Plan, run: str, tries: int) -> list[Sight]:
+        old, new = plan.from_version, plan.to_version
+        return [
+            witness.sight(self.state.host(name), was, old=old, new=new, run=run, tries=tries)
+            for name, was in self.before.items()
+        ]
+
+    def exposed(self) -> tuple[list[Path], list[Path]]:
+        """Directories in which no secret may lie, and the client's own files that hold one."""
+        places, allowed = [], []
+        for name in self.before:
+            host = self.state.host(name)
+            places += [host.home, host.tmp, host.log, host.state, host.run, host.app / "artefacts"]
+            allowed.append(host.home / "cost-sync/password")
+        return places, allowed
+
+    @property
     def estate_path(self) -> Path:
         """The estate as the product knows it: production's hosts are reached through their links."""
         return self.settings.home / "estate.json"
 
     def secrets(self) -> dict[str, str]:
-        """Name → what must be found nowhere."""
-        found: dict[str, str] = {}
-        for name, fields in json.loads(self.state.secrets_path.read_text(encoding="utf-8")).items():
-            extra = fields.get("extra", {})
-            found |= {key: str(value) for key, value in (extra.get("secrets") or {}).items()}
-            lines = [line for line in str(extra.get("private_key", "")).splitlines() if not line.startswith("-")]
-            if lines:
-                found[f"key of {name}"] = max(lines, key=len)
-        return found
+        return secrets_of(self.state.secrets_path)
+
+
+def secrets_of(path: Path) -> dict[str, str]:
+    """Name → what must be found nowhere, of a lab's connections."""
+    found: dict[str, str] = {}
+    for name, fields in json.loads(path.read_text(encoding="utf-8")).items():
+        extra = fields.get("extra", {})
+        found |= {key: str(value) for key, value in (extra.get("secrets") or {}).items()}
+        lines = [line for line in str(extra.get("private_key", "")).splitlines() if not line.startswith("-")]
+        if lines:
+            found[f"key of {name}"] = max(lines, key=len)
+    return found
+
+
+def marker_phase(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8")).get("phase", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def read_plan(path: Path) -> PlanText:

@@ -14,7 +14,7 @@ from changeover import wiring
 from changeover.domain.gameday import Cell, Phase
 from changeover.domain.record import run_key
 from changeover.errors import ChangeoverError
-from changeover.gameday.cell import Tell, Upgrading, played
+from changeover.gameday.cell import SETTLED_BY, Tell, Upgrading, played
 from changeover.gameday.faults import Fault
 from changeover.gameday.ground import ENVIRONMENT, Ground, prepared, read_plan
 from changeover.orchestration import introduce_site, serve
@@ -53,7 +53,7 @@ def play(fault: Fault, phase: Phase, *, root: Path, home: Path, plan: Path, tell
                 return wiring.tools(vault=vault, tell=lambda line: None, settings=ground.settings)
 
             workflow = _Settling(ApiWorkflow(client), lambda: _follow(server, run))
-            playing = Upgrading(ground, upgrade, make, workflow, lambda: _follow(server, run), tell)
+            playing = Upgrading(ground, upgrade, make, workflow, lambda: _follow(server, run), tell, SETTLED_BY)
             cell = played(playing, fault, phase)
     return replace(cell, seconds=time.monotonic() - begun)
 

@@ -132,10 +132,6 @@ class Lab:
         """Write definitions of services on a host, as the role app_service would, and have them taken up."""
         services.install(self.account, self.tools, host, wanted)
 
-    def services_of(self, host: LabHost) -> dict[str, str]:
-        """Service name -> running | stopped."""
-        return services.states(self.account, self.tools, host)
-
     def wait_for_services(self, host: LabHost) -> None:
         """Wait until every service of a host that starts by itself runs."""
         services.wait(self.account, self.tools, host)

@@ -78,6 +78,7 @@ def trigger_form(plan: Plan, plan_digest: str) -> dict[str, Any]:
             type="array",
             items={"type": "string", "enum": lanes},
             examples=lanes,
+            minItems=1,
             uniqueItems=True,
             title="Environments",
             description_md="Upgraded in the plan's order; one that is left out is skipped.",
@@ -302,7 +303,3 @@ class _Builder:
     def _group(self, name: str, *, title: str | None = None, doc: str | None = None) -> TaskGroup:
         heading, tooltip = texts.GROUPS.get(name, ("", ""))
         return TaskGroup(name, group_display_name=title or heading, tooltip=doc or tooltip)
-
-
-def _id(name: str) -> str:
-    return name.replace(".", "_")

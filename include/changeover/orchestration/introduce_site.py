@@ -46,4 +46,4 @@ def store_connections(client: AirflowClient, path: Path) -> tuple[str, ...]:
 
 def logins(plans: Iterable[Plan]) -> dict[str, str]:
     """Everybody whom the plans name → role: the client's people may answer, the provider's also run and repair."""
-    return {person.id: "user" if person.side == "client" else "op" for plan in plans for person in plan.participants}
+    return {person.id: "op" if person.side == "provider" else "user" for plan in plans for person in plan.participants}

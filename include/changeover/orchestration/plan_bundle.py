@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from changeover.orchestration.plan_collection import PlanCollection
 from changeover.orchestration.plan_store import Manifest, PlanStore, write_whole
 
 BUILDER = "changeover.orchestration.dag_factory.build_dag"
-STUB = '''"""The upgrade {dag_id} as an Airflow dag. Written by the plan bundle from {file}: edit that instead."""
+STUB = '''"""An upgrade as an Airflow dag. Written by the plan bundle from the plan named below: edit that instead."""
 
 from pathlib import Path
 
@@ -32,12 +33,13 @@ from changeover.orchestration.plan_store import PlanStore
 plan, text = PlanStore(Path({store!r})).plan({digest!r}, name={file!r})
 dag = {function}(plan, plan_digest={digest!r}, plan_text=text)
 '''
-FAULT = '''"""What is wrong with the plan {file}, for Airflow's list of dag import errors."""
+FAULT = '''"""What is wrong with a plan, for Airflow's list of dag import errors."""
 
 from changeover.errors import PlanError
 
 raise PlanError({message!r})
 '''
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,200}(/[A-Za-z0-9._-]{1,200}){0,9}")
 
 
 class PlanBundle(BaseDagBundle):
@@ -110,8 +112,8 @@ class BuildChecker:
     def check(self, text: bytes, *, file: str) -> str:
         from airflow.serialization.serialized_objects import DagSerialization
 
-        plan = parse_plan(text, name=file)
         try:
+            plan = parse_plan(text, name=file)
             dag = load_builder(self.builder)(
                 plan, plan_digest=hashlib.sha256(text).hexdigest(), plan_text=text.decode("utf-8-sig")
             )
@@ -130,15 +132,24 @@ def render(root: Path, manifest: Manifest, *, store: Path, builder: str) -> None
     names = {"module": module, "function": function, "store": str(store)}
     # Named after the DAG, not after the plan's file: a task looks for this name in every version.
     wanted = {
-        root / f"{dag_id}.py": STUB.format(dag_id=dag_id, file=plan.file, digest=plan.digest, **names)
+        root / f"{dag_id}.py": STUB.format(file=plan.file, digest=plan.digest, **names)
         for dag_id, plan in manifest.plans.items()
     }
-    wanted |= {root / f"{file}.py": FAULT.format(file=file, message=text) for file, text in manifest.faults.items()}
+    faults = {root / _fault_file(file): FAULT.format(message=text) for file, text in manifest.faults.items()}
+    wanted = faults | wanted  # whatever a faulty file is called, it takes no plan's place
     root.mkdir(parents=True, exist_ok=True)
     for path, text in wanted.items():
         _present(path, text.encode())
     for stray in set(root.rglob("*.py")) - set(wanted):
         stray.unlink()
+
+
+def _fault_file(file: str) -> str:
+    """Where a plan's fault is shown: under the plan's own name where that makes a file that Airflow can list."""
+    *folders, _ = file.split("/")
+    if _PLAIN.fullmatch(file) and not any(folder.endswith(".py") for folder in folders):
+        return f"{file}.py"
+    return f"faults/{hashlib.sha256(os.fsencode(file)).hexdigest()[:16]}.yaml.py"
 
 
 def _present(path: Path, content: bytes) -> None:

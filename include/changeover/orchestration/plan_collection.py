@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from changeover.adapters.plan_files import plan_texts
+from changeover.domain.fault import Reading
 from changeover.errors import ChangeoverError, PlanError
 from changeover.orchestration.plan_store import Manifest, PlanStore, StoredPlan
-
-LARGEST_PLAN = 5_000_000
 
 
 class Checker(Protocol):
@@ -45,7 +45,7 @@ class PlanCollection:
         if not self.plans.is_dir():  # not mounted is not the same as empty
             raise PlanError("The directory of plans is not there", where=str(self.plans), then="mount it")
         owned = {plan.file: dag_id for dag_id, plan in last.plans.items()}
-        files = {path.relative_to(self.plans).as_posix(): path for path in _plan_files(self.plans)}
+        files = {Path(found.file).relative_to(self.plans).as_posix(): found for found in plan_texts(self.plans)}
         plans: dict[str, StoredPlan] = {}
         faults: dict[str, str] = {}
         # Who presented a DAG before comes first: a copy of its plan must not take it over.
@@ -64,14 +64,12 @@ class PlanCollection:
                 plans[dag_id] = last.plans[dag_id]
         return Manifest(dict(sorted(plans.items())), dict(sorted(faults.items())))
 
-    def _checked(self, path: Path, file: str) -> tuple[str, str]:
+    def _checked(self, found: Reading[bytes], file: str) -> tuple[str, str]:
         """DAG id and digest of a plan that a DAG can be made of; its text is in the store then."""
-        if path.suffix != ".yaml":
-            raise PlanError("plans are read from files that end in .yaml", where=file, then="rename the file")
-        with open(path, "rb") as source:
-            text = source.read(LARGEST_PLAN + 1)
-        dag_id = self._judged(text, file)
-        return dag_id, self.store.add(text)
+        if found.document is None:
+            raise PlanError("; ".join(fault.message for fault in found.faults), where=file)
+        dag_id = self._judged(found.document, file)
+        return dag_id, self.store.add(found.document)
 
     def _judged(self, text: bytes, file: str) -> str:
         # The file's name is judged with the text: a plan says the same as its path.
@@ -98,8 +96,3 @@ class PlanCollection:
         except PlanError:
             return False
         return True
-
-
-def _plan_files(root: Path) -> list[Path]:
-    found = [path for ending in ("*.yaml", "*.yml") for path in root.rglob(ending)]
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]

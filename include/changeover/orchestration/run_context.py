@@ -48,9 +48,13 @@ def running(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
 
 
 def request(context: Any) -> dict[str, Any]:
-    """What was asked: the form's parameters, and every key of the raw conf beside them."""
-    params = {key: context["params"][key] for key in context["params"]}
-    return {**params, **(context["dag_run"].conf or {})}
+    """What was asked: the form's parameters, and every key of the raw conf beside them.
+
+    Environments count only when they were named: the form's preset is every lane, which nobody asked a back-out for.
+    """
+    conf = context["dag_run"].conf or {}
+    params = {key: context["params"][key] for key in context["params"] if key != "environments"}
+    return {**params, **conf}
 
 
 def faults_of_request(pinned: PinnedPlan, context: Any) -> tuple[str, ...]:
@@ -96,7 +100,8 @@ def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
 
 
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
-    from changeover.wiring import upgrade_of
+    from changeover.usecases.planning import plan_approvals
+    from changeover.wiring import pin_releases, upgrade_of
 
     if run.plan_digest != pinned.digest:
         raise LedgerError(
@@ -104,7 +109,10 @@ def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
             where=run.key,
             then="start a new run for the new plan text; a run keeps the text it began with",
         )
-    return upgrade_of(tools.settings, run, pinned.plan)
+    upgrade = upgrade_of(tools.settings, run, pinned.plan)
+    if plan_approvals(upgrade, tools):
+        pin_releases(tools.settings, upgrade)
+    return upgrade
 
 
 class ConnectionVault:

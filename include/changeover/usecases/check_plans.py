@@ -14,6 +14,7 @@ from changeover.domain.path import Product
 from changeover.domain.plan import Plan
 from changeover.domain.plan_check import Library, Told, plan_faults, plan_notes
 from changeover.domain.plan_check import content_faults as carried
+from changeover.domain.plan_parts import known
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.role import RoleOffer
 
@@ -83,21 +84,22 @@ def check_plans(paths: Sequence[Path], shelf: Shelf, *, now: datetime) -> CheckR
 
 
 def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> CheckedPlan:
-    """The faults of its form, or, when it has none, those against everything it refers to."""
-    plan = reading.document
+    """The faults of its form, and those of its valid parts against everything they refer to."""
+    plan = reading.document or reading.parts
     if plan is None:
         return CheckedPlan(reading.file, reading.digest, None, reading.faults)
     library, release, role = _library(plan, shelf)
-    calendar = shelf.freezes(plan.client)
+    calendar = shelf.freezes(plan.client) if known(plan, "client") else _NOT_NAMED
     library = replace(library, freezes=calendar.document.freezes if calendar.document else ())
     faults = (
+        *reading.faults,
         *_in_plan(reading, plan_faults(plan, library, now=now)),
         *_in_reference(reading, "release", release),
         *_in_reference(reading, "application", role),
         *_in_reference(reading, "client", calendar),
     )
-    notes = _in_plan(reading, plan_notes(plan, library, now=now))
-    return CheckedPlan(reading.file, reading.digest, plan, tuple(sorted(faults)), notes)
+    notes = _in_plan(reading, plan_notes(plan, library, now=now)) if reading.document else ()
+    return CheckedPlan(reading.file, reading.digest, reading.document, tuple(sorted(set(faults))), notes)
 
 
 def content_faults(plan: Plan, shelf: Shelf) -> tuple[str, ...]:
@@ -107,10 +109,20 @@ def content_faults(plan: Plan, shelf: Shelf) -> tuple[str, ...]:
     return (*missing, *(f"{dotted(path)}: {message}" for path, message in carried(plan, library)))
 
 
+_NOT_NAMED: Reading[Any] = Reading("", None)
+
+
 def _library(plan: Plan, shelf: Shelf) -> tuple[Library, Reading[ReleaseRecord], Reading[RoleOffer]]:
-    release, role = shelf.release(plan.release), shelf.role(plan.application)
-    tests, suites = shelf.acceptance_tests(plan.application), shelf.expectation_suites(plan.application)
-    product = shelf.product(plan.release.partition("/")[0])
+    release: Reading[ReleaseRecord] = _NOT_NAMED
+    role: Reading[RoleOffer] = _NOT_NAMED
+    product: Product | None = None
+    tests: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    if known(plan, "release"):
+        release, product = shelf.release(plan.release), shelf.product(plan.release.partition("/")[0])
+    if known(plan, "application"):
+        role = shelf.role(plan.application)
+        tests, suites = shelf.acceptance_tests(plan.application), shelf.expectation_suites(plan.application)
     return Library(release.document, role.document, tests, suites, product=product), release, role
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -36,12 +37,41 @@ def import_effort(
     today: date,
 ) -> Imported:
     """`plans` are those on disk: effort may be booked on a plan that was never run."""
-    known = Known(*_works(ledger.runs(limit=EVERY_RUN), plans), has_rate=book.has_rate, today=today)
+    works = _works(ledger.runs(limit=EVERY_RUN), plans)
+    known = Known(*works, has_rate=book.has_rate, today=today, recorded=book.efforts())
     efforts, faults = read_effort(file, header, lines, known)
     if faults:
         return Imported(faults=faults)
     new = book.record_efforts(efforts)
     return Imported(len(efforts), new, sum(effort.seconds for effort in efforts) / 3600)
+
+
+def withdraw_effort(
+    file: str,
+    header: tuple[str, ...],
+    lines: Iterable[Line],
+    *,
+    ledger: Ledger,
+    book: EffortBook,
+    plans: Iterable[Plan],
+    today: date,
+    by: str,
+    reason: str,
+) -> Imported:
+    """The lines of a sheet that was imported count no more; `new` of them did. All are on record, or none goes."""
+    known = Known(*_works(ledger.runs(limit=EVERY_RUN), plans), has_rate=lambda role, day: True, today=today)
+    efforts, faults = read_effort(file, header, lines, known)
+    on_record = Counter(effort.line for effort in book.efforts())
+    wanted = Counter(effort.line for effort in efforts)
+    absent = tuple(
+        Fault(file, 0, "", f"not on record: {effort.who}, {effort.day}, {effort.seconds / 3600:g} hours")
+        for effort in dict.fromkeys(efforts)
+        if wanted[effort.line] > on_record[effort.line]
+    )
+    if faults or absent:
+        return Imported(faults=(*faults, *absent))
+    gone = book.withdraw_efforts(efforts, by=by, reason=reason)
+    return Imported(len(efforts), gone, sum(effort.seconds for effort in efforts) / 3600)
 
 
 def _works(runs: tuple[Run, ...], plans: Iterable[Plan]) -> tuple[Mapping[str, Work], Mapping[str, Work]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +22,9 @@ def requested_run(
     asked: Mapping[str, Any],
     at: datetime,
 ) -> Run:
-    """What a trigger form or API call asks for, as a run. Nothing is trusted: see `request_faults`."""
-    names = asked.get("environments") or [lane.name for lane in plan.lanes]
-    names = [names] if isinstance(names, str) else names
+    """What a trigger form or API call asks for, as a run, whatever it holds; `request_faults` says what is wrong."""
+    names = _named(plan, asked)
+    findings = asked.get("findings")
     modes = {str(mode) for mode in Mode}
     mode = str(asked.get("mode") or Mode.IMPLEMENT)
     return Run(
@@ -43,15 +43,14 @@ def requested_run(
         change_reference=str(asked.get("change_reference") or ""),
         opened_at=at,
         team=plan.team or "",
-        findings=tuple(str(each) for each in asked.get("findings") or ()) if mode == Mode.FIX else (),
+        findings=tuple(map(str, findings)) if mode == Mode.FIX and isinstance(findings, list | tuple) else (),
     )
 
 
 def request_faults(plan: Plan, asked: Mapping[str, Any]) -> tuple[str, ...]:
     """Everything wrong with a request; Airflow lets unknown keys and wrong names pass."""
     lanes = [lane.name for lane in plan.lanes]
-    environments = asked.get("environments") or []
-    wanted: Sequence[Any] = environments if isinstance(environments, list | tuple) else [environments]
+    wanted = _named(plan, asked)
     mode = asked.get("mode", Mode.IMPLEMENT)
     modes = [str(m) for m in Mode]
     return (
@@ -69,13 +68,20 @@ def request_faults(plan: Plan, asked: Mapping[str, Any]) -> tuple[str, ...]:
             or len(asked.get(key) or "") > 500
             or "\n" in (asked.get(key) or "")
         ),
+        *((f"environments: names none; name one or more of {', '.join(lanes)}",) if not wanted else ()),
         *(
             ("environments: a back-out names the environments it is for",)
-            if mode == Mode.BACK_OUT and not wanted
+            if mode == Mode.BACK_OUT and "environments" not in asked
             else ()
         ),
         *_findings_faults(mode, asked.get("findings") or ()),
     )
+
+
+def _named(plan: Plan, asked: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The environments that were asked for; all lanes only where nothing was said, never for a list that is empty."""
+    found = asked.get("environments", [lane.name for lane in plan.lanes])
+    return tuple(found) if isinstance(found, list | tuple) else (found,)
 
 
 def _findings_faults(mode: Any, named: Any) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ def gather_report(
         findings=_newest_findings(view),
         evidence=tuple(KeptFile(evidence, _state(evidence)) for evidence in ledger.evidence(run.key)),
         ledger_faults=ledger.verify_chain(run.key),
+        ledger_head=ledger.chain_head(run.key),
         change=_reported(change),
         cmdb_error=error,
         waiting_writes=tuple(
