@@ -110,11 +110,12 @@ def export(path: Path, *, out: Path | None) -> int:
 
 def import_file(path: Path, *, client: str | None, zone: str | None) -> int:
     """Windows are printed, to be pasted into plans; freezes as well, or put into the client's file."""
-    from changeover.adapters.icalendar_files import read_calendar, windows_text
+    from changeover.adapters.icalendar_files import windows_text
+    from changeover.adapters.icalendar_import import read_calendar
 
     found = read_calendar(path, zone=zone)
-    for fault in found.faults:
-        typer.echo(f"changeover: {path}: {fault}", err=True)
+    for told in (*found.faults, *found.notes):
+        typer.echo(f"changeover: {path}: {told}", err=True)
     if found.faults:
         return 1
     if client is None:

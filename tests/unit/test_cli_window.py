@@ -55,6 +55,12 @@ def test_third_saturdays() -> None:
     ]  # fmt: skip
 
 
+def test_as_many_nights_as_were_asked_for_also_of_a_rare_rule() -> None:
+    words = ("--zone", "UTC", "--start", "01:00", "--end", "02:00", "--from", "2026-03-01", "--count", "3", "--json")
+    code, out, _ = invoke("resolve", "--rule", "FREQ=YEARLY;INTERVAL=50", *words)
+    assert (code, [night["start"][:4] for night in json.loads(out)]) == (0, ["2026", "2076", "2126"])
+
+
 def test_people_read_local_time_and_utc_and_which_zone_data() -> None:
     code, out, _ = invoke("resolve", *ZONE, *THIRD_SATURDAY, "--count", "1")
     data, night = out.splitlines()
@@ -93,6 +99,15 @@ def test_no_night_is_1(words: tuple[str, ...], why: str) -> None:
     )
     assert (code, out.strip()) == (1, "[]")
     assert why in err
+
+
+def test_a_night_that_the_clocks_take_away_says_which_time_and_what_to_do() -> None:
+    """02:30 becomes 03:30, when it closes; by `on_skipped: at_change` half an hour would be left."""
+    hours = ("--zone", "Europe/Berlin", "--start", "02:30", "--end", "03:30", "--from", "2027-03-28")
+    code, out, err = invoke("resolve", *hours, "--json")
+    assert (code, out.strip()) == (1, "[]")
+    assert "start: 02:30 does not exist on 2027-03-28 in Europe/Berlin; 2027-03-28 01:30Z (03:30 local) is taken" in err
+    assert err.endswith("; say another time, or another on_skipped, in the plan\n")
 
 
 # ---- of a plan
@@ -135,6 +150,11 @@ def test_a_plans_nights_are_shown_with_those_that_a_freeze_takes_away(plan: Path
     assert lines[5].startswith("  Sat 2027-01-16 01:00 to Sat 2027-01-16 05:00 Pacific/Auckland = 2027-01-15 12:00Z")
     assert lines[5].endswith("; late start until Sat 2027-01-16 01:30")
     assert len(lines) == 7
+
+
+def test_a_late_start_is_never_after_the_closing(plan: Path) -> None:
+    put(plan, plan.read_text().replace('end: "05:00"', 'end: "05:00", late_start_tolerance: 6h'))
+    assert invoke("show", plan, "--count", "1")[1].splitlines()[-1].endswith("; late start until Sat 2026-12-19 05:00")
 
 
 def test_a_plans_nights_as_json(plan: Path) -> None:

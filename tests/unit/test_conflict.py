@@ -18,7 +18,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.window import Occurrence
 from changeover.usecases.fleet import fleet
 from tests.support.content import PLAN, make, put
-from tests.support.windows import at
+from tests.support.windows import at, recurring
 from tests.support.world import World, plan
 
 NOW = at("2026-08-01T00:00")
@@ -122,6 +122,15 @@ def test_planned_dates_outside_the_window_or_in_a_freeze() -> None:
         ("outside_window", "production")
     ]
     assert placement(of.lanes[0], of, *inside, ()) == (), "training may be worked on at any time"
+
+
+def test_planned_dates_in_the_later_of_two_nights_that_overlap_are_inside() -> None:
+    of = nightly("a")
+    window = recurring("FREQ=WEEKLY;BYDAY=FR,SA", "UTC", "20:00", "2026-12-01", duration="30h")
+    lane = of.lanes[-1].model_copy(update={"window": window})
+    assert placement(lane, of, at("2026-12-05T20:00"), at("2026-12-06T23:00"), ()) == ()
+    outside = placement(lane, of, at("2026-12-05T19:00"), at("2026-12-06T23:00"), ())
+    assert kinds(outside) == [("outside_window", "production")]
 
 
 def test_a_night_that_a_freeze_takes_away_is_told() -> None:

@@ -68,7 +68,6 @@ def test_an_ordinary_night_has_no_notes() -> None:
     "zone",
     [
         "",
-        "CET",
         "EST5EDT",
         "localtime",
         "posix/Europe/Berlin",

@@ -173,7 +173,11 @@ def test_until_counts_to_the_second_in_its_own_clock(until: str, last: int) -> N
 RULES = ("FREQ=DAILY", "FREQ=WEEKLY;BYDAY=SA,MO", "FREQ=MONTHLY;BYDAY=-1SU", "FREQ=MONTHLY;BYMONTHDAY=-3,15",
          "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU",
          "FREQ=WEEKLY;INTERVAL=2", "FREQ=DAILY;COUNT=40", "FREQ=YEARLY;BYYEARDAY=-1", "FREQ=YEARLY;BYWEEKNO=20",
-         "FREQ=DAILY;INTERVAL=3")  # fmt: skip
+         "FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;BYDAY=MO,SA;BYSETPOS=1", "FREQ=WEEKLY;BYDAY=MO,WE,FR;BYSETPOS=-2",
+         "FREQ=WEEKLY;WKST=SU;BYDAY=SU,MO,SA;BYSETPOS=1,-1", "FREQ=WEEKLY;WKST=SU;INTERVAL=2;BYDAY=SU,SA;BYSETPOS=1",
+         "FREQ=WEEKLY;BYDAY=TU,SA;BYSETPOS=1;COUNT=30", "FREQ=MONTHLY;BYDAY=MO,1FR", "FREQ=YEARLY;BYDAY=SA,-1SU",
+         "FREQ=YEARLY;BYMONTH=3,12;BYDAY=MO,2SU;BYSETPOS=2", "FREQ=WEEKLY;BYDAY=SU;WKST=TH",
+         "FREQ=WEEKLY;WKST=SU;INTERVAL=2;BYDAY=SU,MO")  # fmt: skip
 
 
 @given(st.sampled_from(RULES), st.dates(date(2020, 1, 1), date(2027, 12, 31)), st.integers(0, 900))
@@ -186,6 +190,90 @@ def test_days_that_are_skipped_to_are_the_days_of_the_rule(rule: str, since: dat
         return list(islice((day for day in every if day >= begin), 5))
 
     assert first(not_before=begin) == first()
+
+
+def by_hand(rule: str, since: date, until: date) -> list[date]:
+    """RFC 5545 written out: the set of each whole week, month or year, the positions in it, then what lies before."""
+    parts = dict(part.split("=") for part in rule.split(";"))
+    names = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+    first_of_week = names.index(parts.get("WKST", "MO"))
+    by_year = parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts
+
+    def week(day: date) -> date:
+        return day - timedelta(days=(day.weekday() - first_of_week) % 7)
+
+    def same(one: date, other: date, *, year: bool) -> bool:
+        return one.year == other.year and (year or one.month == other.month)
+
+    def fits(day: date, told: str) -> bool:
+        if names[day.weekday()] != told[-2:]:
+            return False
+        step = timedelta(days=7)
+        before = sum(same(day - n * step, day, year=by_year) for n in range(1, 54))
+        after = sum(same(day + n * step, day, year=by_year) for n in range(1, 54))
+        return told[:-2] in ("", str(before + 1), str(-after - 1))
+
+    def chosen(day: date) -> bool:
+        month = "BYMONTH" not in parts or str(day.month) in parts["BYMONTH"].split(",")
+        weekdays = parts.get("BYDAY", names[since.weekday()] if parts["FREQ"] == "WEEKLY" else "")
+        return month and any(fits(day, told) for told in weekdays.split(","))
+
+    sets: dict[object, list[date]] = {}
+    for n in range((until - since).days + 800):
+        day = since + timedelta(days=n - 400)
+        period = {"WEEKLY": week(day), "MONTHLY": (day.year, day.month), "YEARLY": day.year}[parts["FREQ"]]
+        turn = (week(day) - week(since)).days // 7 if parts["FREQ"] == "WEEKLY" else 0
+        if chosen(day) and turn % int(parts.get("INTERVAL", "1")) == 0:
+            sets.setdefault(period, []).append(day)
+    found = set()
+    for each in sets.values():
+        places = parts.get("BYSETPOS", "").split(",")
+        found |= {each[int(p) - (int(p) > 0)] for p in places if p and abs(int(p)) <= len(each)}
+        found |= set(each) if places == [""] else set()
+    every = sorted(day for day in found if since <= day <= until)
+    return every[: int(parts.get("COUNT", "9999"))]
+
+
+CHOSEN = tuple(rule for rule in RULES if "BYSETPOS" in rule or "WEEKLY" in rule or "BYDAY=" in rule)
+
+
+@given(st.sampled_from(CHOSEN), st.dates(date(2024, 1, 1), date(2027, 12, 31)), st.integers(0, 300))
+def test_a_rule_gives_the_days_of_its_whole_sets_whenever_it_is_asked(rule: str, since: date, ahead: int) -> None:
+    """Against the rules written out by hand; dateutil alone cuts the first week off at the beginning."""
+    begin, until = since + timedelta(days=ahead), since + timedelta(days=700)
+    found = days(rule, since=since, start=time(1, 0), zone_name="UTC", not_before=begin)
+    given_days = [day for day in islice(found, 800) if begin <= day <= until]
+    assert given_days == [day for day in by_hand(rule, since, until) if day >= begin]
+
+
+def first_days(rule: str, since: str, **asked: date) -> list[str]:
+    found = days(rule, since=date.fromisoformat(since), start=time(1, 0), zone_name="UTC", **asked)
+    return [day.isoformat() for day in islice(found, 3)]
+
+
+def test_the_first_week_is_a_whole_one() -> None:
+    """Asked on a Saturday it had invented Saturdays; begun on a Wednesday it had taken that for the week's first."""
+    mondays = ["2026-08-03", "2026-08-10", "2026-08-17"]
+    rule = "FREQ=WEEKLY;BYDAY=MO,SA;BYSETPOS=1"
+    assert first_days(rule, "2026-01-05", not_before=date(2026, 8, 1)) == mondays
+    assert first_days("FREQ=WEEKLY;BYDAY=MO,WE,FR;BYSETPOS=1", "2026-08-05")[:2] == mondays[1:]
+
+
+def test_plain_and_counted_weekdays_are_united() -> None:
+    """Every Monday and the first Friday; a freeze of Saturdays that names the third once more freezes them all."""
+    assert first_days("FREQ=MONTHLY;BYDAY=MO,1FR", "2026-08-01") == ["2026-08-03", "2026-08-07", "2026-08-10"]
+    assert first_days("FREQ=MONTHLY;BYDAY=SA,3SA", "2026-08-01") == ["2026-08-01", "2026-08-08", "2026-08-15"]
+
+
+def test_a_rule_that_names_no_weekday_takes_its_first_days() -> None:
+    assert first_days("FREQ=YEARLY;BYWEEKNO=20", "2026-01-07") == ["2026-05-13", "2027-05-19", "2028-05-17"]
+
+
+def test_a_rule_goes_on_as_long_as_zone_data_do() -> None:
+    far = days("FREQ=WEEKLY;INTERVAL=2;BYDAY=SA", since=date(1984, 1, 7), start=time(1), zone_name="UTC")
+    assert next(day for day in far if day.year == 2027) == date(2027, 1, 9)  # 1122 fortnights later
+    assert first_days("FREQ=YEARLY;INTERVAL=50", "2026-03-01") == ["2026-03-01", "2076-03-01", "2126-03-01"]
+    assert first_days("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "1970-01-01") == []
 
 
 def test_a_rule_is_read_as_calendars_write_it() -> None:
@@ -224,6 +312,13 @@ def test_a_machine_without_data_of_its_own_or_with_the_same_does_not_differ(
 
 def test_the_release_is_named() -> None:
     assert zones.release() == f"IANA {tzdata.IANA_VERSION} (tzdata {tzdata.__version__})"
+
+
+@pytest.mark.parametrize(("name", "meant"), [("Japan", "Asia/Tokyo"), ("GMT", "Etc/GMT"), ("MET", "Europe/Brussels")])
+def test_a_name_without_a_region_is_refused_with_the_one_to_use(name: str, meant: str) -> None:
+    with pytest.raises(zones.UnknownZoneError, match=f"'{name}' is an abbreviation or an old name.*such as '{meant}'"):
+        zone(name)
+    assert zone(meant).key == meant
 
 
 def test_every_zone_of_the_pinned_data_can_be_had() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from changeover.domain.freeze import DatedFreeze, RecurringFreeze, freezes_of, f
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment, FreezePermit, Plan
 from changeover.domain.record import meant_for
-from changeover.domain.window import AnyTime
-from changeover.domain.window_start import Agreed, may_go_on, may_start
+from changeover.domain.window import AnyTime, RecurringWindow
+from changeover.domain.window_start import Agreed, may_go_on, may_start, openings
 from changeover.settings import load
 from changeover.usecases import baseline, closeout, lane, planning, transition
 from changeover.usecases.open_run import requested_run
 from changeover.usecases.tools import Reply, Tools, Upgrade
+from changeover.usecases.window_gate import planned_nights
 from tests.support.content import put
-from tests.support.windows import at, third_saturday
+from tests.support.windows import at, recurring, third_saturday
 from tests.support.world import World, plan, release
 
 PINNED = Path(tzdata.__file__).parent / "zoneinfo"
@@ -359,3 +361,51 @@ def test_only_airflows_own_runs_are_meant_for_an_opening() -> None:
     assert meant_for("manual__2026-08-14T13:00:00+00:00") is None
     assert meant_for("scheduled__soon") is None
     assert meant_for("scheduled__2026-08-14T13:00:00") is None
+
+
+# ---- nights that overlap
+
+
+@pytest.mark.parametrize(
+    ("window", "opens"),
+    [
+        (recurring("FREQ=WEEKLY;BYDAY=FR,SA", "UTC", "20:00", "2026-08-01", duration="30h"), "2026-08-15 20:00"),
+        (recurring("FREQ=DAILY", "Europe/Berlin", "00:00", "2026-03-01", duration="24h"), "2026-03-29 22:00"),
+    ],
+    ids=["weekend", "a day of 23 hours"],
+)
+def test_each_of_nights_that_overlap_is_started_on_time(window: RecurringWindow, opens: str) -> None:
+    """The night before is open still, and the run is not meant for it."""
+    moment = at(opens)
+    nights = list(islice(openings(window, closing_after=moment), 2))
+    assert [night.opens == moment for night in nights] == [False, True]
+    decision = may_start(Agreed(window), at=moment + timedelta(minutes=5), needs=NEEDS, meant_since=moment)
+    assert (decision.may_start, decision.night) == (True, nights[1])
+
+
+def test_a_run_that_is_late_for_its_night_does_not_slip_into_the_next_one() -> None:
+    window = recurring("FREQ=WEEKLY;BYDAY=FR,SA", "UTC", "20:00", "2026-08-01", duration="30h")
+    friday, saturday = at("2026-08-14 20:00"), at("2026-08-15 20:00")
+    decision = may_start(Agreed(window), at=saturday - timedelta(hours=1), needs=NEEDS, meant_since=friday)
+    assert decision.missed
+    assert decision.following is not None
+    assert decision.following.opens == saturday
+
+
+def test_a_run_by_hand_is_meant_for_the_night_that_it_can_still_use() -> None:
+    """Started on Saturday afternoon, too late for Friday's night that is open still: it waits for Saturday's."""
+    window = recurring("FREQ=WEEKLY;BYDAY=FR,SA", "UTC", "20:00", "2026-08-01", duration="30h")
+    saturday = at("2026-08-15 20:00")
+    asked = saturday - timedelta(hours=5)
+    waits = may_start(Agreed(window), at=asked, needs=NEEDS)
+    assert (waits.may_start, waits.missed, waits.reason[:37]) == (False, False, "the window opens at 2026-08-15 20:00Z")
+    assert may_start(Agreed(window), at=saturday, needs=NEEDS, meant_since=asked).may_start
+    assert may_start(Agreed(window), at=saturday + timedelta(minutes=1), needs=NEEDS).may_start
+
+
+def test_run_sheet_and_start_mean_the_same_of_nights_that_overlap(world: World) -> None:
+    window = recurring("FREQ=WEEKLY;BYDAY=FR,SA", "UTC", "20:00", "2026-08-01", duration="30h")
+    world.now = at("2026-08-15 20:10")
+    upgrade, tools = started_by_itself(world, in_window(window, **BY_ITSELF), "2026-08-15T20:00:00+00:00")
+    assert planned_nights(upgrade, tools)["training"].opens == at("2026-08-15 20:00")
+    assert transition.check_entry(upgrade, tools).reply is Reply.YES

@@ -46,7 +46,11 @@ def add_freezes(client: str, new: Sequence[Mapping[str, Any]], *, freezes: Path)
     else:
         head = f"# yaml-language-server: $schema=freeze.schema.json\nschema_version: 1\nclient: {client}\n"
         text = f"{head}freezes:\n{lines}"
-    faults = [f"freeze {each['name']!r} is in {path} already" for each in new if each["name"] in known]
+    faults = [
+        f"freeze {each['name']!r} is in {path} already: rename that one, or leave this event out if it is the same"
+        for each in new
+        if each["name"] in known
+    ]
     document = read_yaml(text.encode(), name=str(path))
     calendar = validate(document, FreezeCalendar)
     if calendar is None or len(calendar.freezes) != len(known) + len(new):

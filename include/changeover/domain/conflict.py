@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import combinations, islice
+from itertools import combinations, islice, takewhile
 
 from changeover.domain.freeze import Freezes, freezes_of, frozen
 from changeover.domain.plan import Environment, Plan
@@ -98,7 +98,9 @@ def placement(
     if not isinstance(environment.window, AnyTime):
         nights = openings(environment.window, (), closing_after=begins, covered=plan.covered)
         night = next(nights, None)
-        if night is None or not (night.opens <= begins and ends <= night.closes):
+        open_then = [each for each in (night,) if each and each.opens <= begins]
+        open_then += takewhile(lambda other: other.opens <= begins, nights)  # nights may overlap
+        if not any(ends <= each.closes for each in open_then):
             why = f"the next is {night.told()}" if night else "there is no further one"
             found.append(Conflict(ConflictKind.OUTSIDE_WINDOW, environment.name, work, begins, ends, why))
     if span := frozen(freezes_of(plan, environment, freezes), begins, ends):

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 from changeover.domain.plan import Environment, Plan, SupportContract
-from changeover.domain.window import AnyTime
-from changeover.domain.window_start import openings
+from changeover.domain.window_start import Agreed, meant_night
 
 
 def contract_lapses(plan: Plan, lanes: Iterable[Environment], *, today: date, since: datetime) -> tuple[str, ...]:
     """Why the contract does not cover the upgrade; none when it does.
 
     It has to hold today and on each lane's night, by the local date of its opening. `since`: when the run is meant for;
-    a lane's night is the first that its window gives from then on, whatever freezes make of it.
+    a lane's night is the one that its window gives for that, whatever freezes make of it.
     """
     contract, names = plan.support_contract, [each.name for each in plan.lanes]
     found = [text for _, text in contract_scope_faults(contract, plan.application, names)]
@@ -42,9 +41,6 @@ def contract_scope_faults(
 
 def _first_night(plan: Plan, lane: Environment, since: datetime) -> date | None:
     """Of the nights that the order covers; None where no window closes, or none is left (which is told elsewhere)."""
-    if isinstance(lane.window, AnyTime):
-        return None
     order = plan.statement_of_work
-    nights = openings(lane.window, closing_after=since, covered=(order.valid_from, order.valid_until))
-    night = next(nights, None)
+    night = meant_night(Agreed(lane.window, covered=(order.valid_from, order.valid_until)), since)
     return night.day if night else None

@@ -12,7 +12,7 @@ from changeover.domain.notice import Notice, NoticeKind
 from changeover.domain.notice_waits import waits
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode, Plan
-from changeover.domain.record import Mark, MarkKind, Run, StepRecord
+from changeover.domain.record import Mark, MarkKind, Run, StepRecord, meant_for
 from changeover.domain.survey import OPEN_FOR
 from changeover.domain.window import DatedWindow, Occurrence
 
@@ -85,7 +85,7 @@ def reminders(plan: Plan, nights: Mapping[str, Occurrence], agreed: Sequence[str
         since = night.opens - plan.notices.reminder
         if since <= now < night.opens:
             words = texts.reminder(plan, lane.name, night)
-            key = f"{plan.dag_id}/reminder/{lane.name}/{night.opens:%Y%m%dT%H%MZ}"
+            key = reminder_key(plan, lane.name, night)
             kind, to = NoticeKind.REMINDER, everybody(plan)
             found.append(
                 Notice(
@@ -102,6 +102,15 @@ def reminders(plan: Plan, nights: Mapping[str, Occurrence], agreed: Sequence[str
                 )
             )
     return tuple(found)
+
+
+def reminder_key(plan: Plan, environment: str, night: Occurrence) -> str:
+    return f"{plan.dag_id}/reminder/{environment}/{night.opens:%Y%m%dT%H%MZ}"
+
+
+def missed_key(plan: Plan, opens: datetime) -> str:
+    """Of a whole night, whether a run of it told so or nothing ran at all: it is told once."""
+    return f"{plan.dag_id}/missed/{opens:%Y%m%dT%H%MZ}"
 
 
 def everybody(plan: Plan) -> tuple[str, ...]:
@@ -154,7 +163,10 @@ def _lanes(story: StoryOfNotices) -> Iterator[Notice]:
     if missed:
         words = texts.missed(plan, missed, story.following.get(missed[0]))
         at, what = max(map(story.last_of, missed)), f"missed/{'+'.join(missed)}"
-        yield _of_run(story, what, NoticeKind.MISSED, words, everybody(plan), at, environment=missed[0])
+        told = _of_run(story, what, NoticeKind.MISSED, words, everybody(plan), at, environment=missed[0])
+        opening = meant_for(story.run.dag_run_id)
+        whole = opening is not None and set(missed) == set(story.run.environments)
+        yield replace(told, key=missed_key(plan, opening)) if opening and whole else told
 
 
 def _clock(story: StoryOfNotices, lane: Environment, night: Occurrence | None) -> Iterator[Notice]:

@@ -108,6 +108,26 @@ def missed(plan: Plan, environments: Iterable[str], following: Occurrence | None
     )
 
 
+def unheard(plan: Plan, night: Occurrence, following: Occurrence | None) -> Text:
+    """Of a window in which nothing ran, although it was to start by itself."""
+    names = ", ".join(lane.name for lane in plan.lanes)
+    proposed = f"The next window is {_night(following)}." if following else "The plan offers no further window."
+    return (
+        f"Window missed: {plan.title}, {names}",
+        (
+            f"The upgrade of {names} was to begin by itself in the window {_night(night)}, and did not. "
+            f"Nothing was touched.\n\n{proposed}"
+        ),
+    )
+
+
+def unheard_backstage(plan: Plan) -> str:
+    return (
+        f"No run of {plan.dag_id} is on record for that night: see whether Airflow's scheduler was down, the DAG "
+        "paused, or the client's freezes could not be read. The coming nights: ./changeover window show PLAN"
+    )
+
+
 def decide_by(plan: Plan, environment: str, by: datetime, zone: str, *, passed: bool) -> Text:
     at = _local(by, zone)
     if passed:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.client_day import client_day
 from changeover.domain.cover import contract_scope_faults
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
@@ -44,8 +45,8 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
     """Every reason for which the plan could not be run as it stands; of a faulty plan, those of its valid parts."""
     return (
         *content_faults(plan, library),
-        *_order_faults(plan, now.date()),
-        *_contract_faults(plan, now.date()),
+        *_order_faults(plan, client_day(plan, now)),
+        *_contract_faults(plan, client_day(plan, now)),
         *_window_faults(plan, library.freezes, now),
     )
 
@@ -67,7 +68,11 @@ def content_faults(plan: Plan, library: Library) -> tuple[Told, ...]:
 
 def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ...]:
     """What is allowed and yet worth a look before the plan is approved."""
-    return (*window_notes(plan, library.freezes, now=now), *_night_notes(plan), *_order_notes(plan, now.date()))
+    return (
+        *window_notes(plan, library.freezes, now=now),
+        *_night_notes(plan),
+        *_order_notes(plan, client_day(plan, now)),
+    )
 
 
 def _order_notes(plan: Plan, today: date) -> Iterator[Told]:

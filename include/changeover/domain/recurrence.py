@@ -12,9 +12,6 @@ from dateutil.rrule import rrulestr
 from changeover.domain.wall_clock import YEARS
 from changeover.domain.zones import zone
 
-HORIZON = timedelta(days=366 * 41)
-"""A weekday on 29 February comes again within 40 years; a rule that gives no day in that time gives none."""
-
 _DAYS = "MO|TU|WE|TH|FR|SA|SU"
 _LOCAL_UNTIL = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 
@@ -123,19 +120,53 @@ def days(rule: str, *, since: date, start: time, zone_name: str, not_before: dat
     if since < not_before and _counts_from_nothing(parts):
         since = min(not_before, date(YEARS[-1], 12, 1))
     count = int(parts.pop("COUNT", 0)) or None
-    first = datetime.combine(since, start)
-    ends = min(first + HORIZON, datetime(YEARS[-1], 12, 30))  # noqa: DTZ001 -- local dates are what recurs
-    text = ";".join(f"{name}={value}" for name, value in parts.items())
-    for local in islice(rrulestr(f"{text};UNTIL={ends:%Y%m%dT%H%M%S}", dtstart=first), count):
+    for local in islice(_local_times(parts, since, start), count):
         if until is not None and _past(local, until, zone_name):
             return
         yield local.date()
+
+
+def _local_times(parts: dict[str, str], since: date, start: time) -> Iterator[datetime]:
+    """Of a rule without COUNT and UNTIL; every set of days is a whole one, that of the first week too."""
+    text = ";".join(f"{name}={value}" for name, value in _spelt_out(parts, since).items())
+    first = datetime.combine(since, start)
+    begin = first - timedelta(days=(since.weekday() - _DAYS.split("|").index(parts.get("WKST", "MO"))) % 7)
+    if parts["FREQ"] != "WEEKLY":  # of months and years dateutil takes whole sets itself
+        begin = first
+    last = datetime(YEARS[-1], 12, 30)  # noqa: DTZ001 -- local dates are what recurs
+    return (each for each in rrulestr(f"{text};UNTIL={last:%Y%m%dT%H%M%S}", dtstart=begin) if each >= first)
+
+
+def _spelt_out(parts: dict[str, str], since: date) -> dict[str, str]:
+    """With the weekday that a rule takes from its beginning, and in one form: dateutil would want both SA and 3SA."""
+    named = any(name in parts for name in ("BYDAY", "BYMONTHDAY", "BYYEARDAY"))
+    if not named and (parts["FREQ"] == "WEEKLY" or "BYWEEKNO" in parts):
+        return parts | {"BYDAY": _DAYS.split("|")[since.weekday()]}
+    weekdays = parts.get("BYDAY", "").split(",")
+    plain = [day for day in weekdays if day in _DAYS.split("|")]
+    if not plain or plain == weekdays:
+        return parts
+    most = 53 if parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts else 5
+    counted = [f"{n}{day}" for day in plain for n in range(1, most + 1)]
+    return parts | {"BYDAY": ",".join((*counted, *(day for day in weekdays if day not in plain)))}
 
 
 def _counts_from_nothing(parts: dict[str, str]) -> bool:
     """Whether the rule gives the same days wherever it is begun to be read."""
     named = parts["FREQ"] == "DAILY" or any(name in parts for name in ("BYDAY", "BYMONTHDAY", "BYYEARDAY"))
     return named and "COUNT" not in parts and parts.get("INTERVAL", "1") == "1"
+
+
+def until_instant(rule: str, zone_name: str) -> datetime | None:
+    """When a rule without faults ends, in UTC; None for one that does not end by time."""
+    told = re.search(r"(?:^|;)UNTIL=([^;]+)", normal_rule(rule))
+    until = _until_or_none(told[1]) if told else None
+    if until is None:
+        return None
+    moment, in_utc = until
+    if in_utc:
+        return moment.replace(tzinfo=UTC)
+    return max(moment.replace(tzinfo=zone(zone_name), fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def _past(local: datetime, until: tuple[datetime, bool], zone_name: str) -> bool:

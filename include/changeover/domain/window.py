@@ -197,11 +197,18 @@ class Clocked(Document):
         if closes.instant is None:
             return LeftOut(day, str(closes.note), notes)
         if closes.instant <= opens.instant:
-            return LeftOut(day, CLOSES_FIRST, notes)
+            return LeftOut(day, _closes_first(notes), notes)
         return Occurrence(day, opens.instant, closes.instant, self.zone, notes)
 
 
-CLOSES_FIRST = "the window closes before it opens once both are turned to UTC (a change of clocks?)"
+def _closes_first(notes: tuple[Note, ...]) -> str:
+    """Which time the change of the clocks has moved, and what can be said in the plan instead."""
+    moved = f": {'; '.join(map(str, notes))}" if notes else ""
+    choices = " or ".join(f"another {choice}" for choice in dict.fromkeys(note.choice for note in notes))
+    return (
+        f"the window closes before it opens once both are turned to UTC{moved}; "
+        f"say another time{f', or {choices}, in the plan' if choices else ''}"
+    )
 
 
 class DatedWindow(Clocked):

@@ -85,10 +85,29 @@ class Agreed:
     covered: Covered | None = None
 
 
+def meant_night(agreed: Agreed, since: datetime) -> Occurrence | None:
+    """The night that a run asked for at an instant is meant for; None where none is offered any more.
+
+    The first that closes afterwards. Where the next one opens before that, the last that is open, and the one to come
+    when it was too late for it already.
+    """
+    window = agreed.window
+    if isinstance(window, AnyTime):
+        return None
+    nights = openings(window, agreed.freezes, closing_after=since, covered=agreed.covered)
+    night = next(nights, None)
+    for later in nights:
+        late = night is not None and since > night.opens + window.late_start_tolerance
+        if night is None or later.opens >= night.closes or not (later.opens <= since or late):
+            break
+        night = later
+    return night
+
+
 def may_start(agreed: Agreed, *, at: datetime, needs: timedelta, meant_since: datetime | None = None) -> StartDecision:
     """`needs`: measured step plus measured back-out; a start that could not be undone inside the window is refused.
 
-    `meant_since`: when the run was asked for. Its night is the first that closed after that.
+    `meant_since`: when the run was asked for, or the opening at which it was to start by itself (`meant_night`).
     """
     window = agreed.window
     if isinstance(window, AnyTime):
@@ -114,8 +133,7 @@ def _any_time(window: AnyTime, freezes: Freezes, at: datetime, needs: timedelta)
 def _by_the_clock(
     window: ByTheClock, agreed: Agreed, at: datetime, needs: timedelta, since: datetime, *, tolerance: timedelta | None
 ) -> StartDecision:
-    nights = openings(window, agreed.freezes, closing_after=since, covered=agreed.covered)
-    night = next(nights, None)
+    night = meant_night(agreed, since)
     if night is None:
         return StartDecision(
             False, False, f"no night is offered after {since:%Y-%m-%d %H:%MZ}{_hindered(window, agreed, since)}"
@@ -130,7 +148,8 @@ def _by_the_clock(
         reason = f"the window opens at {night.opens:%Y-%m-%d %H:%MZ} ({night}){hindered}"
         return StartDecision(False, False, reason, latest, night)
     if late := _late(night, at, needs, tolerance):
-        following = next((other for other in nights if other.opens > at), None)
+        others = openings(window, agreed.freezes, closing_after=at, covered=agreed.covered)
+        following = next((other for other in others if other.opens > at), None)
         proposed = f"next {following.opens:%Y-%m-%d %H:%MZ}, {following.told()}" if following else "no further night"
         return StartDecision(False, True, f"missed: {late}; {proposed}", latest, night, following)
     return StartDecision(True, False, f"inside the window {night}", latest, night)

@@ -23,7 +23,24 @@ class UnknownZoneError(ValueError):
     """Not an IANA zone: abbreviations (CET) and machine-dependent names (localtime) do not say which rules hold."""
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"{name!r} is not an IANA time zone such as 'Europe/Berlin'")
+        if meant := _bare_names().get(str(name)):
+            super().__init__(
+                f"{name!r} is an abbreviation or an old name, and those are not taken: "
+                f"name the client's zone in full, such as {meant!r}, which the zone data have for it"
+            )
+        else:
+            super().__init__(f"{name!r} is not an IANA time zone such as 'Europe/Berlin'")
+
+
+@cache
+def _bare_names() -> dict[str, str]:
+    """Names without a region, which the zone data know as links (CET, Japan) → the zone linked to."""
+    try:
+        lines = (_PINNED / "tzdata.zi").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    links = (line.split() for line in lines if line.startswith("L "))
+    return {name: zone for _, zone, name in links if "/" not in name}
 
 
 @cache

@@ -198,10 +198,11 @@ def _key_back(ground: PackagesGround) -> None:
 
 
 def _restart_ssh(host: Machine) -> None:
-    ledgerd.inside(host, "systemctl restart ssh; pkill -KILL -f '^sshd: ' || :")
+    ledgerd.inside(host, f"systemctl restart ssh; pkill -KILL -f '^sshd: {machines.USER}' || :")
+    machine.wait_until_booted(host)
 
 
-def _wait_for(ground: PackagesGround) -> None:
+def _bring_back(ground: PackagesGround) -> None:
     machines.up(ground.place)
 
 
@@ -213,7 +214,7 @@ FAULTS = (
         lambda ground: machine.mend_link(ground.victim),
         absent=missing,
     ),
-    Fault("kill-host", "power cut", lambda ground: machine.kill(ground.victim), _wait_for, absent=missing),
+    Fault("kill-host", "power cut", lambda ground: machine.kill(ground.victim), _bring_back, absent=missing),
     Fault("fill-disk", "disk full", _fill, _free, absent=missing, disk=True),
     Fault("changed-key", "host key changed", _change_key, _key_back, absent=missing),
 )

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from changeover.adapters.plan_files import parse_plan
@@ -91,6 +92,13 @@ class PlanStore:
                 then="restore it from backup; the run must not go on with another plan than the approved one",
             )
         return text
+
+    def kept_since(self, digest: str) -> datetime | None:
+        """When a text was first presented; None for one that was not."""
+        try:
+            return datetime.fromtimestamp(self._text_path(digest).stat().st_mtime, UTC)
+        except OSError:
+            return None
 
     def plan(self, digest: str, *, name: str) -> tuple[Plan, str]:
         """The plan and the exact text it was read from."""

@@ -28,6 +28,7 @@ def _desk() -> Desk:
 
     from changeover import wiring
     from changeover.orchestration.notifiers import EmailChannel, WebhookChannel
+    from changeover.orchestration.plan_store import PlanStore
     from changeover.orchestration.run_context import worker_tools
 
     tools = worker_tools()
@@ -41,4 +42,5 @@ def _desk() -> Desk:
         upgrade_of=lambda run: wiring.pinned_upgrade(settings, run),
         base_url=base_url,
         survey_link=lambda run, asked_at: wiring.survey_link(settings, base_url, run, asked_at),
+        presented_since=PlanStore(settings.plan_store).kept_since,
     )

@@ -21,6 +21,7 @@ from changeover.domain.watch import Watched
 from changeover.usecases.elsewhere import learnt
 from changeover.usecases.evidence import keep_text
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.today import today
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
 
 GATE = "client_analysis"
@@ -65,7 +66,7 @@ def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     facts = replace(facts, before=before, after=after, all_hosts=tuple(host.name for host in everyone))
     found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
-    judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=tools.clock().date())
+    judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=today(upgrade, tools))
     gate = _gate(everyone, facts.reports, found, judged)
     _keep(upgrade, tools, facts, found, judged)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())

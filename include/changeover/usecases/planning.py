@@ -15,6 +15,7 @@ from changeover.usecases.back_out_judgement import tell_what_is_at_stake
 from changeover.usecases.change_gate import plan_change, risk_of
 from changeover.usecases.fix import write_sheet
 from changeover.usecases.planning_facts import durations
+from changeover.usecases.today import day_meant
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -76,7 +77,7 @@ def pre_approved(upgrade: Upgrade, tools: Tools) -> Answer:
     """The approval of a standard change: given once for all, for as long as it is valid and the risk is not high."""
     control = upgrade.plan.change
     level, _ = risk_of(upgrade, tools)
-    if (why := not_pre_approved(control, level, tools.clock().date())) or control.pre_approval is None:
+    if (why := not_pre_approved(control, level, day_meant(upgrade, tools))) or control.pre_approval is None:
         return no(f"not pre-approved: {why}")
     mark(
         upgrade,

@@ -76,7 +76,7 @@ class ShownNight:
         if isinstance(self.night, Occurrence) and not self.why_not:
             late = f"; late start until {local_text(self.late_until, self.night.zone)}" if self.late_until else ""
             lines.append(f"{self.night.told()}{late}")
-        return "\n".join((*lines, *(f"  warning: {warning}" for warning in self.warnings)))
+        return "\n".join((*lines, *(f"  warning: {told}" for told in self.warnings if told not in self.why_not)))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,9 @@ def _shown(plan: Plan, environment: Environment, freezes: Freezes, now: datetime
         why_not = offer.hindrance
         if isinstance(offer.night, Occurrence) and offer.night.closes <= now:
             why_not = f"it was over at {offer.night.closes:%Y-%m-%d %H:%MZ}"
-        late = offer.night.opens + window.late_start_tolerance if isinstance(offer.night, Occurrence) else None
+        late = None
+        if isinstance(offer.night, Occurrence):
+            late = min(offer.night.opens + window.late_start_tolerance, offer.night.closes)
         warnings = tuple(
             f"{note}{'' if note.decided else f'; decide it before the approval ({note.choice})'}"
             for note in offer.notes

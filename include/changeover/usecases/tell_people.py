@@ -38,6 +38,7 @@ from changeover.ports import Channel, NoticeBook
 from changeover.usecases.ask import MOMENT, answer_by, tally_of, time_left
 from changeover.usecases.lane_clock import clock_of
 from changeover.usecases.tools import Tools, Upgrade
+from changeover.usecases.unheard_nights import unheard_nights
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class Desk:
     base_url: str = ""
     """Where people reach Airflow's pages."""
     survey_link: Callable[[str, datetime], str] = lambda run, asked_at: ""
+    presented_since: Callable[[str], datetime | None] = lambda digest: None
+    """Since when Airflow has the plan with a digest."""
 
 
 @dataclass
@@ -110,12 +113,15 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
             yield upgrade.plan, due(story, now)
         except Exception as exc:  # noqa: BLE001 -- whatever one run's record does, the others' people are told
             told.broken.append(f"{run.key}: {exc}")
-    for plan in _plans(tools):
+    for plan, text in _plans(tools):
         try:
             agreed, done = _agreed_and_done(tools, plan)
-            found = coming_nights(plan, _freezes(tools, plan), now)
+            freezes = _freezes(tools, plan)
+            found = coming_nights(plan, freezes, now)
             nights = {name: night for name, night in found.items() if name not in done}
             yield plan, reminders(plan, nights, agreed, now)
+            since, settled = desk.presented_since(text), desk.book.settled(plan.dag_id)
+            yield plan, unheard_nights(plan, freezes, tools, done=done, presented=since, told=settled)
         except Exception as exc:  # noqa: BLE001 -- and so with plans
             told.broken.append(f"{plan.dag_id}: {exc}")
 
@@ -220,9 +226,10 @@ def _clocks(upgrade: Upgrade, tools: Tools) -> tuple[dict[str, NoReturn], tuple[
     return clocks, tuple(unread)
 
 
-def _plans(tools: Tools) -> list[Plan]:
+def _plans(tools: Tools) -> list[tuple[Plan, str]]:
+    """Each with the digest of its text."""
     readings = tools.shelf.plans([tools.settings.plans]) if tools.shelf else ()
-    return [reading.document for reading in readings if reading.document]
+    return [(reading.document, reading.digest) for reading in readings if reading.document]
 
 
 def _freezes(tools: Tools, plan: Plan) -> Freezes:

@@ -14,6 +14,7 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind, meant_for
 from changeover.ports import Cmdb
+from changeover.usecases.today import day_meant
 from changeover.usecases.tools import (
     Answer,
     Tools,
@@ -29,8 +30,8 @@ from changeover.usecases.window_gate import missed_start
 
 def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()) -> Answer:
     """The request, the entry conditions, and the hosts of every environment: read from the CMDB and frozen."""
-    today = tools.clock().date()
-    results = [_check(key, reason) for key, reason in entry_conditions(upgrade, today).items()]
+    conditions = entry_conditions(upgrade, day_meant(upgrade, tools))
+    results = [_check(key, reason) for key, reason in conditions.items()]
     results.append(_check("request-valid", "; ".join(request_faults)))
     hosts, faults = resolve_hosts(upgrade, tools.cmdb)
     results.append(_check("hosts-on-record", "; ".join(faults)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.waiver import expired
 from changeover.usecases.client_analysis import GATE
+from changeover.usecases.today import today
 from changeover.usecases.tools import Tools, Upgrade
 
 CHECK = "waivers-valid"
@@ -19,7 +20,7 @@ def with_waivers(gate: GateResult, upgrade: Upgrade, tools: Tools) -> GateResult
     waived = [finding for finding in findings if finding.waived]
     if not waived:
         return gate
-    ended = expired(waived, on=tools.clock().date())
+    ended = expired(waived, on=today(upgrade, tools))
     told = "; ".join(f"{f.waived.waiver} ({f.key}, {f.subject}) ended on {f.waived.until}" for f in ended if f.waived)
     result = CheckResult(CHECK, "", CheckState.FAILED if ended else CheckState.PASSED, told or f"{len(waived)} count")
     return replace(gate, declared=(*gate.declared, (CHECK, "")), results=(*gate.results, result))

@@ -16,9 +16,9 @@ from changeover.domain.plan import Environment, Mode
 from changeover.domain.plan_check import not_covered
 from changeover.domain.record import MarkKind, meant_for
 from changeover.domain.steering import steering
-from changeover.domain.window import AnyTime, Occurrence
+from changeover.domain.window import Occurrence
 from changeover.domain.window_check import window_findings
-from changeover.domain.window_start import Agreed, StartDecision, may_go_on, may_start, openings
+from changeover.domain.window_start import Agreed, StartDecision, may_go_on, may_start, meant_night
 from changeover.errors import PlanError
 from changeover.usecases.fleet import clashes
 from changeover.usecases.lane_facts import lane_marks, since_back_out
@@ -143,16 +143,12 @@ def agreed(upgrade: Upgrade, tools: Tools, environment: Environment) -> Agreed:
 
 def planned_nights(upgrade: Upgrade, tools: Tools) -> dict[str, Occurrence]:
     """The night that each lane of this run is meant for; nothing for one that may be worked on at any time."""
-    freezes, nights = client_freezes(upgrade, tools), {}
-    for lane in upgrade.lanes:
-        if isinstance(lane.window, AnyTime):
-            continue
-        concerned, since = freezes_of(upgrade.plan, lane, freezes), _meant_since(upgrade)
-        nights_offered = openings(lane.window, concerned, closing_after=since, covered=upgrade.plan.covered)
-        night = next(nights_offered, None)
-        if night is not None:
-            nights[lane.name] = night
-    return nights
+    freezes, plan, since = client_freezes(upgrade, tools), upgrade.plan, _meant_since(upgrade)
+    nights = {
+        lane.name: meant_night(Agreed(lane.window, freezes_of(plan, lane, freezes), plan.covered), since)
+        for lane in upgrade.lanes
+    }
+    return {name: night for name, night in nights.items() if night is not None}
 
 
 def planning_gate(upgrade: Upgrade, tools: Tools) -> GateResult:
