@@ -155,7 +155,12 @@ OpenRun = Annotated[
 OpenGate = Annotated[str | None, typer.Argument(metavar="GATE", help="plan, go-no-go, sign-off or support.")]
 OfEnvironment = Annotated[str, typer.Option(help="Environment, where the gate is one of several's.")]
 Comment = Annotated[str, typer.Option(help="Kept in the record with the answer.")]
-Answerer = Annotated[str, typer.Option("--as", metavar="LOGIN", help="Who answers; your own login when left out.")]
+Answerer = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="LOGIN", help="Who answers, if it is not the session's own user; their password is asked."
+    ),
+]
 AS_THEY_COME = {"ignore_unknown_options": True}
 """A version may begin with '-': then it is refused as a version, not taken for an option."""
 
@@ -303,6 +308,9 @@ def plan_new(  # noqa: PLR0913 -- an intake has as many parts
     signed_on: Annotated[str, typer.Option(help="Day it was signed.")] = "",
     valid_from: Annotated[str, typer.Option(help="First day it covers.")] = "",
     valid_until: Annotated[str, typer.Option(help="Last day it covers.")] = "",
+    contract: Annotated[str, typer.Option(help="Number of the support contract.")] = "",
+    contract_from: Annotated[str, typer.Option(help="First day of the contract.")] = "",
+    contract_until: Annotated[str, typer.Option(help="Last day of the contract.")] = "",
     requester: Annotated[str, typer.Option(help="Who asks for it, by login.")] = "",
     approver: Annotated[list[str] | None, typer.Option(help="Who approves, by login; may be repeated.")] = None,
     support: Annotated[list[str] | None, typer.Option(help="Who takes it over, by login; may be repeated.")] = None,
@@ -322,6 +330,8 @@ def plan_new(  # noqa: PLR0913 -- an intake has as many parts
         "trigger.kind": trigger, "trigger.reference": reference, "trigger.dated": dated, "trigger.reason": reason,
         "statement_of_work.id": sow, "statement_of_work.signed_on": signed_on,
         "statement_of_work.valid_from": valid_from, "statement_of_work.valid_until": valid_until,
+        "support_contract.id": contract, "support_contract.valid_from": contract_from,
+        "support_contract.valid_until": contract_until,
         "requested_by": requester, "environments": environment, "approvers": approver, "support": support,
     }  # fmt: skip
     raise typer.Exit(new(source, {key: value for key, value in given.items() if value}, out=out, ask=ask))

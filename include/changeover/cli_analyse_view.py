@@ -94,6 +94,8 @@ def _where(item: Mapping[str, Any]) -> str:
 def _fidelity(console: Console, report: AnalysisReport) -> None:
     for one in report.fidelity:
         console.print(f"{one['environment']} is {one['percent']} % like {one['production']}")
+        for group, why in (one.get("not_compared") or {}).items():
+            console.print(Text(f"  {group}: not compared, {why}", style="dim"))
         for item in one["differences"]:
             text = f"  {item['group']}: {item['trait']}: {item['here']} here, {item['production']} there"
             console.print(Text(text, style="dim"))

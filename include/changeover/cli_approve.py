@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import pwd
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +16,7 @@ from changeover import wiring
 
 if TYPE_CHECKING:
     from changeover.orchestration.airflow_client import AirflowClient, Request
+    from changeover.orchestration.serve import AirflowServer
 
 GATES = {
     "approve_plan": "plan",
@@ -24,6 +28,7 @@ GATES = {
 """Name of the task that asks → the gate, as the plan and the ledger call it."""
 LANE = "s08_s09_"
 LONGEST_COMMENT = 500
+"""With the note on whose session it came from."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +78,38 @@ def list_open(login: str) -> int:
     if not gates:
         typer.echo(f"nothing waits for {login or 'anybody'}")
     for gate in gates:
-        typer.echo(gate.told())
-        typer.echo(f"    {gate.request.subject}")
-        for name, text in _facts(gate):
-            typer.echo(f"    {name}: {text}")
+        _show(gate)
     return 0
 
 
-def _facts(gate: OpenGate) -> tuple[tuple[str, str], ...]:
+def _show(gate: OpenGate) -> None:
+    """The request with everything that is to be read before it is answered."""
+    typer.echo(gate.told())
+    typer.echo(f"    {gate.request.subject}")
+    for line in _facts(gate) or tuple(plain_lines(gate.request.body)):
+        typer.echo(f"    {line}")
+
+
+def _facts(gate: OpenGate) -> tuple[str, ...]:
     """Airflow does not renew the text of a watch's request: what it rests on stands in the ledger."""
     from changeover.domain.hypercare import GATE, asked_rows
 
     if gate.gate != GATE:
         return ()
-    return asked_rows(wiring.ledger(wiring.load_settings()).marks(gate.run, environment=""))
+    rows = asked_rows(wiring.ledger(wiring.load_settings()).marks(gate.run, environment=""))
+    return tuple(f"{name}: {text}" for name, text in rows)
+
+
+def plain_lines(body: str) -> Iterator[str]:
+    """A request's text as Airflow has it (Markdown), for a terminal: rows of two cells as `name: text`."""
+    for line in body.splitlines():
+        text = line.strip()
+        if text.startswith("|"):
+            cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", text.strip("|"))]
+            text = ": ".join(filter(None, cells)) if any(cell.strip("-: ") for cell in cells) else ""
+        text = text.replace("**", "").replace("`", "")
+        if text:
+            yield text
 
 
 def answer(said: Answered, *, login: str) -> int:
@@ -99,12 +122,36 @@ def answer(said: Answered, *, login: str) -> int:
     if chosen is None:
         typer.echo(f"changeover: {why_not}", err=True)
         return code
-    who = login or getpass.getuser()
+    here = os_user()
+    who = login or here
     if fault := refusal(chosen, who, server.people):
         typer.echo(f"changeover: {fault}", err=True)
         return 1
-    with server.client(who) as person:
-        return give(person, chosen, said, who)
+    _show(chosen)
+    with _person(server, said, who, here) as person:
+        return give(person, chosen, replace(said, comment=witnessed(said.comment, here)), who)
+
+
+def os_user() -> str:
+    """Whose session this is, as the system knows it: no variable of the environment has a say in that."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def witnessed(comment: str, here: str) -> str:
+    """The comment as it is kept: with the session from which the answer came."""
+    return f"[at a terminal of {here}] {comment}".strip()
+
+
+def _person(server: AirflowServer, said: Answered, who: str, here: str) -> AirflowClient:
+    """Airflow as the person who answers. A session of somebody else's proves nothing: it has to know the password."""
+    if who != here:
+        return server.client(who, password=typer.prompt(f"Password of {who} in Airflow", hide_input=True))
+    if sys.stdin.isatty():
+        typer.confirm(f"{said.option} as {who}?", abort=True)
+    return server.client(who)
 
 
 def choose(said: Answered, gates: Sequence[OpenGate]) -> tuple[OpenGate | None, str, int]:
@@ -115,8 +162,9 @@ def choose(said: Answered, gates: Sequence[OpenGate]) -> tuple[OpenGate | None, 
     if name not in GATES.values():
         known = ", ".join(gate.replace("_", "-") for gate in GATES.values())
         return None, f"{said.gate!r} is not a gate at which people answer; those are {known}", 2
-    if len(said.comment) > LONGEST_COMMENT:
-        return None, f"a comment has at most {LONGEST_COMMENT} characters; this one has {len(said.comment)}", 2
+    longest = LONGEST_COMMENT - len(witnessed("", os_user())) - 1
+    if len(said.comment) > longest:
+        return None, f"a comment has at most {longest} characters; this one has {len(said.comment)}", 2
     wanted = said.environment.replace(".", "_")
     found = [gate for gate in gates if gate.is_of(said.run) and gate.gate == name and wanted in ("", gate.environment)]
     if len(found) == 1:
@@ -132,7 +180,7 @@ def choose(said: Answered, gates: Sequence[OpenGate]) -> tuple[OpenGate | None, 
 def refusal(gate: OpenGate, who: str, logins: Mapping[str, str]) -> str:
     """Why a person cannot answer ("" when they can), and who can."""
     asked = gate.request.asked
-    may = f"{' or '.join(asked)} may answer: add --as {asked[0]} if you are that person" if asked else "nobody may"
+    may = f"{' or '.join(asked)} may, each as themselves" if asked else "nobody may"
     if who not in asked:
         return f"{who} is not asked at {gate.gate.replace('_', '-')} of {gate.run}; {may}"
     if who not in logins:
@@ -147,6 +195,9 @@ def give(client: AirflowClient, gate: OpenGate, said: Answered, who: str) -> int
     try:
         client.answer(gate.request, said.option, comment=said.comment)
     except AirflowError as exc:
+        if exc.status == 401:
+            typer.echo(f"changeover: that is not the password of {who} in Airflow; nothing was answered", err=True)
+            return 1
         if exc.status == 409:
             typer.echo("changeover: somebody answered meanwhile; `changeover approve` lists what still waits", err=True)
             return 1

@@ -20,7 +20,9 @@ ASKED = {
     "trigger.reference": "trigger.reference", "trigger.dated": "trigger.dated", "trigger.reason": "trigger.reason",
     "statement_of_work.id": "statement_of_work.id", "statement_of_work.signed_on": "statement_of_work.signed_on",
     "statement_of_work.valid_from": "statement_of_work.valid_from",
-    "statement_of_work.valid_until": "statement_of_work.valid_until", "requested_by": "requested_by",
+    "statement_of_work.valid_until": "statement_of_work.valid_until",
+    "support_contract.id": "support_contract.id", "support_contract.valid_from": "support_contract.valid_from",
+    "support_contract.valid_until": "support_contract.valid_until", "requested_by": "requested_by",
     "approval.by": "approvers", "support.accepted_by.by": "support", "environments": "environments",
 }  # fmt: skip
 """Path in the plan → key of the intake, of what can be asked for in one line."""

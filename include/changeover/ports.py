@@ -41,7 +41,7 @@ class Ledger(Protocol):
         """Store the run, or return the one stored under the key; raise `LedgerError` if its plan digest is another."""
 
     def run(self, key: str) -> Run | None: ...
-    def runs(self, *, limit: int = 50) -> tuple[Run, ...]:
+    def runs(self, *, limit: int = 50, application: str | None = None) -> tuple[Run, ...]:
         """Newest first."""
 
     def freeze_hosts(self, key: str, environments: Mapping[str, tuple[Host, ...]]) -> None:

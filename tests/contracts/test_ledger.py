@@ -41,6 +41,19 @@ def test_runs_come_newest_first(ledger: Ledger) -> None:
     assert [run.key for run in ledger.runs(limit=2)] == ["twin", "c"]
 
 
+def test_the_runs_of_one_application_are_not_hidden_by_newer_ones_of_others(ledger: Ledger) -> None:
+    """What stands in a plan's text or a reason is no application."""
+    ledger.open_run(a_run("old", application="tracker_x", opened_at=later(minutes=1)))
+    for minutes in range(2, 6):
+        told = '"application":"tracker_x"'
+        run = a_run(
+            f"r{minutes}", application="tracker-x", plan_text=told, reason=told, opened_at=later(minutes=minutes)
+        )
+        ledger.open_run(run)
+    assert [run.key for run in ledger.runs(limit=1, application="tracker_x")] == ["old"]
+    assert ledger.runs(application="tracker") == ()
+
+
 def test_nothing_is_recorded_of_a_run_that_was_not_opened(ledger: Ledger) -> None:
     records: tuple[Callable[[], object], ...] = (
         lambda: ledger.mark(a_mark()),

@@ -65,6 +65,9 @@ def test_the_request_is_put_again_until_the_quorum_is_reached(started: TestAirfl
     with pytest.raises(AirflowError) as refused:
         started.client("jonas.weber").answer(asked, "Approve")
     assert refused.value.status == 403
+    with pytest.raises(AirflowError) as guessed:
+        started.server.client("petra.lang", password="guessed").answer(asked, "Approve")
+    assert guessed.value.status == 401, "as `approve --as` tells whoever has somebody else's session"
     petra = started.client("petra.lang")
     petra.answer(asked, "Approve", comment="looks well")
     petra.answer(waiting(started, run), "Approve", comment="looks well")  # counts once

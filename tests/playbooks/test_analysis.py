@@ -126,6 +126,10 @@ def test_four_faults_are_found_before_any_change_and_their_remediation_cures_the
     executions = list((nordwind.settings.home / "runs" / clean.run.key / "executions").iterdir())
     assert [path.name for path in executions] == ["estate.discover.1"]
     assert [one["percent"] for one in clean.fidelity] == [100]
+    assert [one["not_compared"] for one in clean.fidelity] == [{}]
+    assert [f.summary for f in clean.findings if f.key == "integration-unrecorded"] == []
+    clients = [one for host in clean.inventory for one in host["database_clients"] or ()]
+    assert {(one["own"], one["program"]) for one in clients} >= {(True, "trytond")}
 
     lab.reset("tryton", root=nordwind.state.root, fault="integration")
     away = take_away(nordwind, "psycopg", "customer_nordwind")

@@ -50,7 +50,15 @@ REPORT: dict[str, Any] = {
     "customisations": {"own_module": {"version": "2.0.1", "digest": "aa"}},
     "settings": {"app.conf": {"digest": "s", "values": {"web.chunk": "20"}}},
     "integrations": {"feed": {"endpoint": "http://h:1/", "schedule": "running"}},
-    "host": {"python": "3.11.2", "machine": "x86_64", "libc": "glibc 2.36", "system": "Debian 12", "account": "app"},
+    "host": {
+        "python": "3.11.2",
+        "machine": "x86_64",
+        "libc": "glibc 2.36",
+        "system": "Debian 12",
+        "account": "app",
+        "memory_bytes": 8 << 30,
+        "processors": 4,
+    },
     "runtime": {"python": "3.11.2", "packages": {"psycopg2-binary": "2.9", "tracker": "2.0.0"}},
     "database": {"name": "postgresql", "version": "15.18"},
     "client_settings": {"web.chunk": {"value": "20", "default": None}},
@@ -64,10 +72,11 @@ REPORT: dict[str, Any] = {
     },
     "own": {"own_module": {"imports": ["tracker.pool.Pool"]}},
     "connections": [{"peer": "127.0.0.1", "count": 1}],
-    "database_clients": [{"account": "tracker", "program": "trackerd"}],
+    "database_clients": [{"account": "tracker", "own": True, "program": "trackerd", "address": None}],
     "schedules": [],
     "certificates": [],
     "manual_steps": {"hashes": {"applies": False, "why": "no row needs it", "choice": "choose", "unless": ""}},
+    "free": {"/srv/app": {"bytes": 40 << 30}},
     "volume": {"bytes": 29_000_000, "tables": []},
     "accounts": ["admin"],
 }
@@ -85,6 +94,7 @@ ARTEFACTS = ArtefactSet(
 TRAITS = AnalysisTraits.model_validate(
     {
         "plug_in": {"group": "tracker.modules", "descriptor": "module.cfg", "section": "module", "option": "version"},
+        "database_programs": ["trackerd", "trackerd-cron"],
         "retests": {"integration": ["test_round"], "endpoint": ["test_round"]},
     }
 )

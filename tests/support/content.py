@@ -49,6 +49,12 @@ environments:
 support:
   hypercare: {length: 1m, interval: 20s}
   accepted_by: {by: [jo]}
+support_contract:
+  id: SUP-1
+  applications: [app]
+  environments: [training, production]
+  valid_from: 2025-01-01
+  valid_until: 2099-12-31
 """
 RELEASE = """\
 schema_version: 1

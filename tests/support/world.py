@@ -53,6 +53,13 @@ def plan(**changes: Any) -> Plan:
             "valid_from": date(2026, 1, 1),
             "valid_until": date(2026, 12, 31),
         },
+        "support_contract": {
+            "id": "SUP-1",
+            "applications": ["tracker"],
+            "environments": ["training", "production"],
+            "valid_from": date(2025, 1, 1),
+            "valid_until": date(2035, 12, 31),
+        },
         "requested_by": "ops",
         "participants": [
             {"id": who, "name": who.title(), "role": who, "side": "provider"} for who in ("ops", "owner", "support")

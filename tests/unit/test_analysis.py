@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from changeover.domain import analysis
-from changeover.domain.analysis_facts import AnalysisFacts
+from changeover.domain.analysis_facts import AnalysisFacts, Stop
 from changeover.domain.artefacts import ArtefactSet, Wheel
 from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.gate import CheckState
 from changeover.domain.watch import Watched
+from changeover.domain.window import Occurrence
 from tests.support.analysed import (
     ARTEFACTS,
     CATALOGUE,
@@ -131,7 +133,23 @@ def test_a_host_that_does_not_fit_the_release_is_found(change: Any, key: str) ->
 def test_artefacts_that_are_not_there_stop_and_are_told_once() -> None:
     found = analysed(facts(artefacts=ArtefactSet("/artefacts", there=False)))
     assert [f.key for f in found.findings if f.inhibits] == ["artefacts-missing"]
-    assert {r.key for r in found.results if r.message.startswith("not judged")} >= {"artefact-driver"}
+    unjudged = {r.key for r in found.results if r.message.startswith("not judged")}
+    assert unjudged == {
+        "artefact-requirement",
+        "artefact-driver",
+        "artefact-dependency",
+        "artefact-platform",
+        "customisation-unported",
+        "customisation-series",
+    }
+    assert {r.state for r in found.results if r.key in unjudged} == {CheckState.ERROR}
+
+
+def test_a_stop_without_artefacts_leaves_their_checks_unjudged_too() -> None:
+    stop = RELEASE.model_copy(update={"version": "2.3.0"})
+    found = analysed(facts(stops=(Stop(stop, ArtefactSet("/artefacts/2.3.0", there=False)),)))
+    driver = next(r for r in found.results if r.key == "artefact-driver")
+    assert (driver.state, driver.message) == (CheckState.ERROR, "not judged: there are no artefacts of 2.3.0")
 
 
 def test_an_artefact_that_is_not_as_its_manifest_says_can_not_be_waived() -> None:
@@ -233,11 +251,38 @@ def test_a_host_that_could_not_be_looked_at_twice_proves_nothing(after: dict[str
     assert ("analysis-host-unchanged", "prod1") in keys(facts(after=after))
 
 
+def certified(*ends: datetime | None, of: AnalysisFacts | None = None) -> list[tuple[str, str]]:
+    """Of prod1, whose certificates end then."""
+    many = [
+        {"path": f"/{number}", "not_after": None if end is None else int(end.timestamp())}
+        for number, end in enumerate(ends)
+    ]
+    told = reported(lambda report: report.update(certificates=many), "prod1")
+    found = analysed(replace(told, nights=of.nights if of else {})).findings
+    return [(f.subject, f.summary) for f in found if f.key == "certificate-expiry"]
+
+
 def test_a_certificate_that_ends_soon_and_one_that_cannot_be_read_are_told() -> None:
-    soon = int(facts().at.timestamp()) + 86400
-    many = [{"path": "/a", "not_after": soon}, {"path": "/b", "not_after": None}, {"path": "/c", "not_after": soon * 2}]
-    found = analysed(reported(lambda report: report.update(certificates=many), "prod1")).findings
-    assert [f.subject for f in found if f.key == "certificate-expiry"] == ["prod1/a", "prod1/b"]
+    now, day = facts().at, timedelta(days=1)
+    assert certified(now + day, None, now + 30 * day, now - day) == [
+        ("prod1/0", "/0 is valid until 2026-08-15, 1 days after today (2026-08-14); 30 days after it are wanted"),
+        ("prod1/1", "/1 could not be read"),
+        ("prod1/3", "/3 is valid until 2026-08-13, and has ended; 30 days after it are wanted"),
+    ]
+
+
+def test_a_certificate_has_to_last_a_month_past_the_window_of_its_environment() -> None:
+    """The window, not the day of the analysis: what lasts for 40 days may end in the night itself."""
+    now, day = facts().at, timedelta(days=1)
+    closes = now + 40 * day
+    night = Occurrence(closes.date(), closes - timedelta(hours=4), closes, "Europe/Berlin")
+    planned = facts(nights={"production": night})
+    told = certified(closes - day, closes + 29 * day, closes + 30 * day, of=planned)
+    assert [subject for subject, _ in told] == ["prod1/0", "prod1/1"]
+    where = "the window of production closes (2026-09-23 09:00Z to 2026-09-23 13:00Z)"
+    assert told[0][1] == f"/0 is valid until 2026-09-22, before {where}; 30 days after it are wanted"
+    assert f"29 days after {where}" in told[1][1]
+    assert [subject for subject, _ in certified(now + 30 * day, of=facts(nights={"training": night}))] == []
 
 
 def test_who_is_connected_and_on_no_record_is_told() -> None:
@@ -247,6 +292,38 @@ def test_who_is_connected_and_on_no_record_is_told() -> None:
 
     found = [f for f in analysed(reported(change, "train1")).findings if f.key == "integration-unrecorded"]
     assert [f.subject for f in found] == ["train1/10.9.9.9", "train1/reporting"]
+
+
+STRANGERS: list[dict[str, Any]] = [
+    {"program": "trackerd-bi"},
+    {"program": "my tracker"},
+    {"program": ""},
+    {"own": False, "account": "bi"},
+    {"own": None},
+    {"address": "10.9.9.9"},
+]
+
+
+@pytest.mark.parametrize("change", STRANGERS)
+def test_a_program_that_only_resembles_the_application_is_on_no_record(change: dict[str, Any]) -> None:
+    own = {"account": "tracker", "own": True, "program": "trackerd", "address": None}
+    many = reported(lambda report: report.update(database_clients=[own, own | change]), "train1")
+    (found,) = (f for f in analysed(many).findings if f.key == "integration-unrecorded")
+    assert found.subject == f"train1/{(own | change)['program'] or 'tracker'}"
+    assert ("10.9.9.9" in found.summary) is ("address" in change)
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1", "::1", "127.0.9.30", "127.0.9.30/32"])
+def test_the_application_itself_on_a_host_of_the_estate_is_none(address: str | None) -> None:
+    own = {"account": "tracker", "own": True, "program": "trackerd-cron", "address": address}
+    assert analysed(reported(lambda report: report.update(database_clients=[own]), "prod1")).findings == ()
+
+
+def test_one_host_of_each_environment_tells_who_is_connected_to_the_database() -> None:
+    assert keys(reported(lambda report: report.pop("database_clients"), "prod2")) == []
+    nobody = reported(lambda report: report.pop("database_clients"), "prod1", "prod2")
+    assert keys(nobody) == [(analysis.BROKEN, "production/strangers")]
+    assert keys(reported(lambda report: report.update(database_clients=[]))) == []
 
 
 def test_findings_come_in_the_same_order_and_each_once() -> None:

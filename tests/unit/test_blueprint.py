@@ -87,7 +87,7 @@ def test_of_a_run_each_task_says_what_is_on_record(tmp_path_factory: pytest.Temp
     subject = papers.subject(ledger=story.ledger, run=story.run)
     told = {task: actual.state for task, actual in subject.actuals.items()}
     assert told["s06_planning.approve_plan"] == "approved"
-    assert subject.actuals["s06_planning.approve_plan"].by == "anna.berg"
+    assert subject.actuals["s06_planning.approve_plan"].by == ("anna.berg",)
     assert told["s08_s09_training.settle"] == "successful"
     assert told["s08_s09_production.acceptance"] == "not passed"
     assert told["s08_s09_production.verdict"] == "back out"

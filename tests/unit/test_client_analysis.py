@@ -12,16 +12,20 @@ import pytest
 
 from changeover.adapters.analysis_html import analysis_html
 from changeover.domain.analysis_report import AnalysisReport, diff, rollup_json, together
+from changeover.domain.check import Catalogue
 from changeover.domain.finding import Finding
+from changeover.domain.gate import CheckState
 from changeover.domain.record import MarkKind
 from changeover.domain.waiver import Waiver
 from changeover.usecases.analyse_local import analyse_here
+from changeover.usecases.check_readiness import readiness_gate
 from changeover.usecases.client_analysis import analyse_client
 from changeover.usecases.retests import retests
 from changeover.usecases.show_analysis import analysis_of
 from changeover.usecases.tools import Reply, Upgrade
-from tests.support.analysed import ARTEFACTS, PLAN, RELEASE, without
+from tests.support.analysed import ARTEFACTS, CATALOGUE, PLAN, RELEASE, without
 from tests.support.estate import Estate
+from tests.support.windows import at, third_saturday
 
 
 @pytest.fixture
@@ -80,6 +84,25 @@ def test_a_waived_finding_lets_the_run_go_on_and_is_told(estate: Estate) -> None
     assert [f.waived.waiver for f in found.waived if f.waived] == ["W-1"]
 
 
+@pytest.mark.parametrize("waivable", [False, True])
+def test_without_artefacts_no_waiver_lets_an_analysis_pass(estate: Estate, waivable: bool) -> None:
+    """Whatever a catalogue says of the check itself: six others were not judged."""
+    estate.artefact_set = replace(ARTEFACTS, there=False)
+    about = {"key": "artefacts-missing", "subject": "tracker 2.6.0", "reason": "they come by courier", "by": "owner"}
+    dates = {"given_on": "2026-08-01", "expires_on": "2026-08-31"}
+    estate.given = (Waiver.model_validate({"id": "W-1", **about, **dates}),)
+    checks = tuple(
+        check.model_copy(update={"waivable": waivable}) if check.key == "artefacts-missing" else check
+        for check in CATALOGUE.checks
+    )
+    tools = replace(estate.tools(), catalogue=Catalogue(checks=checks))
+    answer = analyse_client(estate.asked(), tools)
+    assert answer.reply is Reply.NO
+    assert "customisation-unported: error: not judged: there are no artefacts of 2.6.0" in answer.text
+    assert ("artefacts-missing (tracker 2.6.0)" in answer.text) is not waivable
+    assert CATALOGUE["artefacts-missing"].waivable is False
+
+
 def test_a_host_that_says_nothing_is_a_no(estate: Estate) -> None:
     estate.silent = {"prod2"}
     upgrade = estate.asked()
@@ -115,6 +138,25 @@ def test_without_watch_and_content_nothing_is_proven(estate: Estate) -> None:
     assert answer.reply is Reply.NO
     assert "analysis-host-unchanged (prod1)" in answer.text
     assert "artefacts-missing" in answer.text
+
+
+def test_certificates_are_held_against_the_window_and_asked_again_in_it(estate: Estate) -> None:
+    """The analysis on 14 August reads them; production's night is four weeks later."""
+    after = at("2026-10-01 00:00")
+    estate.differing = {"prod1": {"certificates": [{"path": "/a.pem", "not_after": int(after.timestamp())}]}}
+    environments = [e.model_dump(exclude_unset=True) for e in PLAN.environments]
+    environments[2]["window"] = third_saturday().model_dump()
+    of = PLAN.model_validate(PLAN.model_dump() | {"environments": environments})
+    estate.now = at("2026-08-20 12:00")
+    upgrade = estate.asked(of=of, mode="implement")
+    assert estate.analyse(upgrade).reply is Reply.YES
+    (told,) = (f for f in report_of(estate, upgrade).advisories if f.key == "certificate-expiry")
+    assert told.subject == "prod1/a.pem"
+    assert "12 days after the window of production closes (2026-09-18 13:00Z" in told.summary
+    gate = readiness_gate(upgrade, estate.tools(), of.environment("production"))
+    found = {r.host: (r.state, r.message) for r in gate.results if r.key == "certificate-expiry"}
+    assert found["prod1"] == (CheckState.ADVISED, f"{told.summary}; as the analysis read it")
+    assert found["prod2"][0] is CheckState.PASSED
 
 
 def test_the_retests_of_an_environment_and_of_the_baseline_made_from_it(estate: Estate) -> None:

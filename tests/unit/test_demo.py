@@ -192,7 +192,7 @@ def test_what_the_analysis_would_stop_goes_on_under_a_waiver_of_that_run_and_say
     finding = Finding(given.key, given.subject, "found", environment=given.environment or "")
     after = apply_waivers([finding], [waiver], catalogue, plan, today=wiring.now().date())
     assert not after.findings[0].inhibits
-    assert after.notes == ()
+    assert after.notes == (f"waiver {waiver.id} ({given.key}, {given.subject}) holds 1 finding",)
     told = target.getvalue()
     assert "the analysis finds this fault and would stop the run" in told
     assert "petra.lang" in told

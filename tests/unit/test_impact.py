@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from changeover.domain.acceptance import Retest, SuiteRun, acceptance_gate
-from changeover.domain.fidelity import WEIGHTS, fidelity
+from changeover.domain.fidelity import WEIGHTS, Fidelity, fidelity
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.domain.impact import ImpactItem, Weight, impact
 from tests.support.analysed import analysed, facts, inhibitors, reported
@@ -117,6 +118,62 @@ def test_each_trait_that_differs_is_told_and_weighs_by_its_group() -> None:
         ("settings", "web.chunk", "30", "20"),
     ]
     assert one.percent == 100 - WEIGHTS["version"] - WEIGHTS["settings"]
+
+
+EMPTY: dict[str, Any] = {
+    "modules": {},
+    "customisations": {},
+    "vendor_files": {},
+    "integrations": {},
+    "client_settings": {},
+}
+
+
+def only(production: dict[str, Any], training: dict[str, Any]) -> Fidelity:
+    """Of two hosts that report this alone."""
+    given = facts()
+    reports = {"train1": training, "prod1": production, "prod2": production}
+    (one,) = fidelity(replace(given, reports=reports))
+    return one
+
+
+def test_hosts_that_gave_nothing_are_not_alike() -> None:
+    one = only({"lock": None}, {"lock": None})
+    assert (one.percent, one.groups) == (0, {})
+    assert one.left_out == dict.fromkeys(WEIGHTS, "read on neither side") | {"data": "neither side has any"}
+
+
+def test_a_group_of_which_neither_side_gave_anything_is_left_out_and_told() -> None:
+    """What is left counts for all of it."""
+    one = only({**EMPTY, "version": "2.0.0"}, {**EMPTY, "version": "2.0.0"})
+    assert (one.percent, one.groups) == (100, {"version": (1, 1)})
+    assert one.left_out["runtime"] == "read on neither side"
+    assert one.left_out["modules"] == "neither side has any"
+    assert one.as_json()["not_compared"] == one.left_out
+    same = {**EMPTY, "modules": {"a": "1"}}
+    half = only({**same, "version": "2.0.0"}, {**same, "version": "1.9"})
+    assert half.percent == 100 * WEIGHTS["modules"] // (WEIGHTS["modules"] + WEIGHTS["version"])
+
+
+def test_unread_on_both_sides_is_never_alike() -> None:
+    def change(report: dict[str, Any]) -> None:
+        report["runtime"]["python"] = None
+        report["customisations"]["own_module"]["digest"] = ""
+
+    (one,) = fidelity(reported(change))
+    assert [(i.group, i.trait, i.here, i.production) for i in one.items] == [("runtime", "python", "unread", "unread")]
+    assert one.left_out == {"customisations": "read on neither side"}
+    alike, of = one.groups["runtime"]
+    assert of - alike == 1
+    assert one.percent < 100
+
+
+def test_what_one_host_of_several_did_not_tell_is_unread() -> None:
+    def change(report: dict[str, Any]) -> None:
+        report["integrations"] = None
+
+    (one,) = fidelity(reported(change, "prod2"))
+    assert [(i.trait, i.here, i.production) for i in one.items] == [("integrations (all of it)", "absent", "unread")]
 
 
 def test_data_of_another_magnitude_is_told() -> None:

@@ -84,7 +84,13 @@ def test_the_json_form(content: Settings) -> None:
             "path": "environments.1.name",
             "message": "'trainin' is not covered by SOW-1, which covers baseline, training, production; "
             "did you mean 'training'?",
-        }
+        },
+        {
+            "file": str(content.plans / "acme/app-2.yaml"),
+            "line": 44,
+            "path": "support_contract.environments",
+            "message": "SUP-1 does not cover trainin; it covers training, production",
+        },
     ]
 
 
@@ -356,6 +362,71 @@ def test_an_order_that_ended_is_told(content: Settings) -> None:
     assert "15: statement_of_work.valid_until: SOW-1 ended on 2027-03-31; today is 2027-04-01" in told(
         content, datetime(2027, 4, 1, tzinfo=UTC)
     )
+
+
+CONTRACT = {
+    "another-application": (
+        "applications: [app]",
+        "applications: [crm]",
+        "43: support_contract.applications: SUP-1 does not cover app; it covers crm",
+    ),
+    "ends-before-the-night": (
+        "valid_until: 2099-12-31",
+        "valid_until: 2026-12-04",
+        "34: environments.2.window.on: 2026-12-05 is not within support contract SUP-1 (2025-01-01 to 2026-12-04)",
+    ),
+    "over": (
+        "valid_until: 2099-12-31",
+        "valid_until: 2026-11-24",
+        "46: support_contract.valid_until: SUP-1 ended on 2026-11-24; today is 2026-11-25",
+    ),
+    "begins-after-the-night": (
+        "valid_from: 2025-01-01",
+        "valid_from: 2026-12-06",
+        "34: environments.2.window.on: 2026-12-05 is not within support contract SUP-1 (2026-12-06 to 2099-12-31)",
+    ),
+    "ends-before-it-begins": (
+        "valid_from: 2025-01-01",
+        "valid_from: 2100-01-01",
+        "support_contract.valid_until: lies before valid_from",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), CONTRACT.values(), ids=CONTRACT)
+def test_the_support_contract_has_to_cover_application_and_night(
+    content: Settings, old: str, new: str, words: str
+) -> None:
+    spoil(content, (old, new))
+    assert any(words in line for line in told(content)), told(content)
+
+
+def test_an_environment_that_the_support_contract_leaves_out_is_told(content: Settings) -> None:
+    spoil(content, ("applications: [app]\n  environments: [training, production]",
+                    "applications: [app]\n  environments: [training]"))  # fmt: skip
+    assert told(content) == ["44: support_contract.environments: SUP-1 does not cover production; it covers training"]
+
+
+def test_a_contract_is_judged_beside_other_faults_and_not_where_it_is_faulty_itself(content: Settings) -> None:
+    spoil(content, ("title: App 1 to 2 for Acme", "title: 5"), ("applications: [app]", "applications: [crm]"))
+    lines = told(content)
+    assert any("title" in line for line in lines), lines
+    assert "43: support_contract.applications: SUP-1 does not cover app; it covers crm" in lines
+    spoil(content, ("applications: [app]", "applications: []"))
+    assert [line.split(": ")[1] for line in told(content)] == ["support_contract.applications"]
+
+
+def test_a_contract_that_begins_later_is_worth_a_look(content: Settings) -> None:
+    spoil(content, ("valid_from: 2025-01-01", "valid_from: 2026-11-30"))
+    assert told(content) == []
+    told_note = "SUP-1 begins on 2026-11-30; today is 2026-11-25: a run before that day is refused"
+    assert any(told_note in str(note) for note in check(content).as_json()["plans"][0]["notes"])
+
+
+def test_a_plan_without_a_support_contract_is_no_plan(content: Settings) -> None:
+    text = (content.plans / "acme/app-2.yaml").read_text()
+    spoil(content, (text[text.index("support_contract:") :], ""))
+    assert any("support_contract" in line for line in told(content)), told(content)
 
 
 def test_windows_follow_the_order_of_the_environments(content: Settings) -> None:

@@ -22,6 +22,7 @@ application: app
 to_version: "1.10"
 trigger: {kind: client_request, reference: REQ-1, dated: 2025-10-01, reason: They asked}
 statement_of_work: {id: SOW-1, signed_on: 2025-10-02, valid_from: 2025-11-01, valid_until: 2035-03-31}
+support_contract: {id: SUP-1, valid_from: 2025-01-01, valid_until: 2035-12-31}
 requested_by: jo
 approvers: [ann]
 support: [jo]
@@ -33,7 +34,8 @@ windows:
 EVERYTHING = (
     "client", "application", "upgrade", "title", "from_version", "to_version", "release", "trigger.kind",
     "trigger.reference", "trigger.dated", "trigger.reason", "statement_of_work.id", "statement_of_work.signed_on",
-    "statement_of_work.valid_from", "statement_of_work.valid_until", "requested_by", "approval.by",
+    "statement_of_work.valid_from", "statement_of_work.valid_until", "support_contract.id",
+    "support_contract.valid_from", "support_contract.valid_until", "requested_by", "approval.by",
     "support.accepted_by.by", "participants", "environments",
 )  # fmt: skip
 
@@ -94,10 +96,11 @@ def test_nothing_is_ever_overwritten(content: Settings) -> None:
 
 
 def test_options_go_before_the_file(content: Settings) -> None:
-    assert new(content, "--title", "Another title", "--sow", "SOW-2", "--upgrade", "b")[0] == 0
+    assert new(content, "--title", "Another title", "--sow", "SOW-2", "--contract", "SUP-2", "--upgrade", "b")[0] == 0
     text = (content.plans / "acme/b.yaml").read_text()
     assert "title: Another title" in text
     assert "id: SOW-2" in text
+    assert "id: SUP-2" in text
 
 
 def test_of_nothing_everything_is_missing() -> None:
@@ -113,6 +116,10 @@ def test_of_nothing_everything_is_missing() -> None:
         (
             ", valid_until: 2035-03-31",
             "statement_of_work.valid_until: last day of work under the order (--valid-until)",
+        ),
+        (
+            ", valid_until: 2035-12-31",
+            "support_contract.valid_until: last day of the contract (--contract-until)",
         ),
         ('to_version: "1.10"\n', "to_version: the exact version that is to run (--to-version)"),
         ("any_time: agreed by phone\n", "environments.training.window: when it may be worked on"),

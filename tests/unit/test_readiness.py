@@ -13,12 +13,14 @@ from changeover.adapters.check_files import load_catalogue
 from changeover.domain.analysis import KEYS as ANALYSIS_CHECKS
 from changeover.domain.check import Catalogue, CheckStage
 from changeover.domain.estate import EstateEnvironment
-from changeover.domain.facts import HostFacts, ReadinessFacts, RestorePoint, proven_restore_points
+from changeover.domain.facts import HostFacts, Learnt, ReadinessFacts, RestorePoint, proven_restore_points
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Plan
 from changeover.domain.readiness import readiness_gate
 from changeover.domain.readiness_checks import ENVIRONMENT_CHECKS, HOST_CHECKS
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.release import Resources
+from changeover.domain.window import Occurrence
 from changeover.settings import load
 from tests.support.world import estate, plan, release
 
@@ -60,6 +62,7 @@ REPORT: Mapping[str, Any] = {
     "marker": None,
 }
 CATALOGUE = load_catalogue(load({}).checks)
+NOTHING_MET = Learnt()
 
 
 def ask(
@@ -72,6 +75,9 @@ def ask(
     record: EstateEnvironment = RECORD,
     stage: CheckStage = CheckStage.READINESS,
     catalogue: Catalogue = CATALOGUE,
+    learnt: Learnt | None = NOTHING_MET,
+    certificates: dict[str, list[dict[str, Any]]] | None = None,
+    night: Occurrence | None = None,
     **requires: Any,
 ) -> GateResult:
     """Both hosts are ready, except for what is changed on one of them."""
@@ -82,6 +88,8 @@ def ask(
     reports[on] = {k: v for k, v in {**REPORT, **(report or {})}.items() if v != "absent"}
     proven = dict.fromkeys(names, RestorePoint("r-preparation", NOW - timedelta(hours=3)))
     facts = ReadinessFacts("run-1", NOW, probes, reports, proven if points is None else points)
+    read = {name: [] for name in names} if certificates is None else certificates
+    facts = replace(facts, learnt=learnt, certificates=read, night=night)
     wanted = release()
     return readiness_gate(
         "readiness",
@@ -103,9 +111,8 @@ def said_no(gate: GateResult) -> dict[tuple[str, str], CheckResult]:
 def test_a_ready_environment_passes_every_check_on_every_host() -> None:
     gate = ask()
     assert gate.passed, gate.reasons()
-    assert set(gate.declared) == {(k, h) for k in HOST_CHECKS for h in ("prod1", "prod2")} | {
-        ("integrations-expected", "")
-    }
+    on_hosts = {(k, h) for k in HOST_CHECKS for h in ("prod1", "prod2")}
+    assert set(gate.declared) == on_hosts | {(k, "") for k in ENVIRONMENT_CHECKS}
     assert gate.hosts_seen == ("prod1", "prod2")
     assert gate.findings == ()
 
@@ -213,6 +220,7 @@ def test_an_unreachable_host_is_not_seen(lost: dict[str, Any]) -> None:
 
 def test_a_host_without_facts_fails_every_inhibitor_and_not_the_others() -> None:
     facts = ReadinessFacts("run-1", NOW, {"prod1": replace(PROBE, host="prod1")}, {"prod1": REPORT}, {})
+    facts = replace(facts, certificates={"prod1": []})
     gate = readiness_gate(
         "readiness", "production", plan=PLAN, release=release(), record=RECORD, hosts=RECORD.hosts, facts=facts,
         catalogue=CATALOGUE,
@@ -259,6 +267,15 @@ def test_disk_edges(free: float, ours: float, go: bool, told_by: str) -> None:
     if not go:
         assert f"{free:.3f} GiB free" in gate.reasons()[0]
         assert "3.500 GiB wanted (3.000 GiB for the upgrade, 0.500 GiB kept free)" in gate.reasons()[0]
+
+
+def test_room_that_the_vendor_asks_for_beside_the_data_is_added() -> None:
+    room = Resources(disk_mib=1024, source="the vendor's guide")
+    for free, go in ((4 * GIB, True), (4 * GIB - 1, False)):
+        probe = {"free_bytes": {**PROBE.free_bytes, ROOT: free}, "total_bytes": {**PROBE.total_bytes, ROOT: 0}}
+        sizes: dict[str, Any] = {"report": {"sizes": {"database_bytes": GIB}}, "disk_factor": 3.0}
+        gate = ask(probe=probe, resources=room, **sizes)
+        assert gate.passed is go
 
 
 def test_one_byte_decides() -> None:
@@ -346,6 +363,23 @@ def test_at_the_edges_of_advisories_all_is_well() -> None:
     assert ask(probe=probe).findings == ()
 
 
+def test_a_certificate_is_held_against_the_night_that_was_agreed() -> None:
+    """It was long enough when the analysis read it, and the night is three weeks later."""
+    closes = NOW + timedelta(days=21)
+    night = Occurrence(closes.date(), closes - timedelta(hours=4), closes, "Europe/Berlin")
+    read = {"prod1": [{"path": "/a", "not_after": int((closes + timedelta(days=30)).timestamp())}]}
+    read["prod2"] = [{"path": "/b", "not_after": int((closes + timedelta(days=30, seconds=-1)).timestamp())}]
+    (found,) = ask(certificates=read, night=night).findings
+    assert (found.key, found.subject) == ("certificate-expiry", "prod2")
+    assert found.summary == (
+        "/b is valid until 2026-10-04, 29 days after the window of production closes "
+        "(2026-09-04 09:00Z to 2026-09-04 13:00Z); 30 days after it are wanted; as the analysis read it"
+    )
+    assert ask(certificates=read).findings == ()
+    (unread,) = ask(certificates={"prod1": []}).findings
+    assert unread.summary == "the analysis of this run read no certificates here"
+
+
 def test_an_old_restore_point_is_told() -> None:
     old = RestorePoint("r", NOW - timedelta(hours=24, seconds=1))
     gate = ask(points={"prod1": old, "prod2": RestorePoint("r", NOW - timedelta(hours=24))})
@@ -377,6 +411,29 @@ def test_an_integration_belongs_to_the_environment_not_to_a_host() -> None:
         no = said_no(ask(**changed))
         assert no.keys() == {("integrations-expected", "")}
         assert message in no["integrations-expected", ""].message
+
+
+def test_what_other_clients_met_meanwhile_holds_at_the_start() -> None:
+    gate = ask(learnt=Learnt(holds=("test_round: failed at acceptance of tracker 2.6.0 for another client",)))
+    assert gate.reasons() == (
+        "release-hold: failed: test_round: failed at acceptance of tracker 2.6.0 for another client",
+    )
+    assert ask(learnt=Learnt(waived=("W-1",))).passed
+
+
+def test_a_candidate_check_that_is_not_known_to_pass_here_is_told() -> None:
+    gate = ask(learnt=Learnt(candidates=(("test_round: not asked here yet", False), ("a: passed here", True))))
+    assert gate.passed
+    (found,) = gate.findings
+    assert found.key == "release-candidate-check"
+    assert found.summary == "test_round: not asked here yet; a: passed here"
+    assert ask(learnt=Learnt(candidates=(("a: passed here", True),))).findings == ()
+
+
+def test_what_other_clients_met_has_to_be_known() -> None:
+    gate = ask(learnt=None)
+    assert [key for key, _ in said_no(gate)] == ["release-hold", "release-candidate-check"]
+    assert not gate.passed
 
 
 def test_a_stage_without_checks_is_not_passed() -> None:

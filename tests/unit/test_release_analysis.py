@@ -151,7 +151,8 @@ def test_a_defect_that_stops_an_upgrade_stops_it_until_it_is_waived_for_this_cli
     assert analyse_release(upgrade, knowing(world)).reply is Reply.NO
     assert check_entry(upgrade, knowing(world, waiver())).reply is Reply.YES
     answer = analyse_release(upgrade, knowing(world, waiver()))
-    assert (answer.reply, answer.text) == (Reply.YES, "2 findings, none inhibits, 1 waived")
+    assert answer.reply is Reply.YES
+    assert answer.text.startswith("2 findings, none inhibits, 1 waived")
     gate = world.ledger.gates(upgrade.run.key)[-1][1]
     (found,) = (finding for finding in gate.findings if finding.key == "release-defect")
     assert found.waived is not None

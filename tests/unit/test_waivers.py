@@ -69,6 +69,42 @@ def test_a_waiver_out_of_its_scope_changes_nothing_and_is_told(changes: dict[str
     assert why in after.notes[0]
 
 
+@pytest.mark.parametrize(
+    "subject", ["*", "??", "*/*", "*-*", "*a*", "?*?/*", "[]*", "pro*", "prod*/*", "*feed", "*/ab", "*/  "]
+)
+def test_a_subject_that_names_too_little_is_refused_and_counts_for_nothing(tmp_path: Path, subject: str) -> None:
+    (fault,) = read_waivers(write(tmp_path, ENTRY | {"subject": subject}), CATALOGUE).faults
+    assert (fault.path, "write out a part" in fault.message) == ("waivers.0.subject", True)
+    after = judged(waiver(subject=subject))
+    assert after.findings == (FOUND,)
+    assert "write out a part between slashes" in after.notes[0]
+
+
+@pytest.mark.parametrize("subject", ["prod1/feed", "prod?/feed", "*/feed", "prod1/*", "prod1*", "pr*d1/feed"])
+def test_a_subject_that_names_a_part_of_it_counts(subject: str) -> None:
+    (found,) = judged(waiver(subject=subject)).findings
+    assert found.waived is not None
+
+
+def test_all_but_star_and_question_mark_stands_for_itself() -> None:
+    odd = replace(FOUND, subject="app[1]/feed.v2")
+    assert judged(waiver(subject="app[1]/feed.v2"), finding=odd).findings[0].waived is not None
+    assert judged(waiver(subject="app[1]/*"), finding=odd).findings[0].waived is not None
+    assert judged(waiver(subject="app[12]/feed.v2"), finding=odd).findings[0].waived is None
+    for none in ("prod[1]/feed", "[a-z]*", "[!x]*"):
+        assert judged(waiver(subject=none)).findings == (FOUND,)
+    assert judged(waiver(subject="prod1/f.ed")).findings == (FOUND,)
+
+
+def test_it_is_told_how_many_findings_a_waiver_holds() -> None:
+    both = [FOUND, replace(FOUND, subject="prod2/feed")]
+    notes = apply_waivers(both, [waiver()], CATALOGUE, PLAN, today=TODAY).notes
+    assert notes == ("waiver W-1 (impact-endpoint-moved, prod?/feed) holds 2 findings",)
+    assert judged(waiver(subject="prod1/feed")).notes == (
+        "waiver W-1 (impact-endpoint-moved, prod1/feed) holds 1 finding",
+    )
+
+
 def test_a_waiver_of_another_upgrade_is_no_matter() -> None:
     after = judged(waiver(upgrade="another"))
     assert after == AfterWaivers((FOUND,), ())

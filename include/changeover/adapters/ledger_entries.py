@@ -59,7 +59,9 @@ class EntryStore(Protocol):
     ) -> list[Entry]:
         """Of a run, oldest first; all kinds when none is named."""
 
-    def newest_runs(self, limit: int) -> list[Entry]: ...
+    def newest_runs(self, limit: int, *, holding: str = "") -> list[Entry]:
+        """`holding`: only those whose body has this text."""
+
     def outbox(self, *, change: str | None, states: Iterable[WriteState]) -> list[tuple[OutboxRow, Entry]]:
         """With the entry that holds the write, in the order they were enqueued."""
 
@@ -96,8 +98,11 @@ class EntryLedger:
     def run(self, key: str) -> Run | None:
         return next((loads(Run, entry.body) for entry in self._store.entries(key, EntryKind.RUN)), None)
 
-    def runs(self, *, limit: int = 50) -> tuple[Run, ...]:
-        return tuple(loads(Run, entry.body) for entry in self._store.newest_runs(limit))
+    def runs(self, *, limit: int = 50, application: str | None = None) -> tuple[Run, ...]:
+        """The body is canonical: a field stands in it as this one text, which no text inside it can be."""
+        holding = "" if application is None else canonical({"application": application})[1:-1]
+        runs = (loads(Run, entry.body) for entry in self._store.newest_runs(limit, holding=holding))
+        return tuple(run for run in runs if application in (None, run.application))
 
     def freeze_hosts(self, key: str, environments: Mapping[str, Hosts]) -> None:
         at = self._clock()

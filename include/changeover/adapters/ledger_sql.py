@@ -60,8 +60,10 @@ class SqlStore:
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
-    def newest_runs(self, limit: int) -> list[Entry]:
+    def newest_runs(self, limit: int, *, holding: str = "") -> list[Entry]:
         query = sa.select(entry).where(entry.c.kind == EntryKind.RUN.value)
+        if holding:
+            query = query.where(entry.c.body.contains(holding, autoescape=True))
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(entry.c.at.desc(), entry.c.id.desc()).limit(limit)).mappings()
             return [_entry(row) for row in rows]

@@ -51,9 +51,10 @@ class MemoryStore:
             and (environment is None or entry.environment == environment)
         ]
 
-    def newest_runs(self, limit: int) -> list[Entry]:
+    def newest_runs(self, limit: int, *, holding: str = "") -> list[Entry]:
         first = (entries[0] for entries in self.chains.values())
-        opened = sorted((entry for entry in first if entry.kind is EntryKind.RUN), key=lambda entry: entry.at)
+        found = (entry for entry in first if entry.kind is EntryKind.RUN and holding in entry.body)
+        opened = sorted(found, key=lambda entry: entry.at)
         return opened[: -limit - 1 : -1]
 
     def outbox(self, *, change: str | None, states: Iterable[WriteState]) -> list[tuple[OutboxRow, Entry]]:

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from changeover.domain import artefact_checks, client_checks
+from changeover.domain import artefact_checks, client_checks, runtime_checks
 from changeover.domain.analysis_facts import AnalysisFacts, Said
 from changeover.domain.artefacts import ArtefactSet
+from changeover.domain.certificates import certificates
 from changeover.domain.check import Catalogue, Check, CheckStage
 from changeover.domain.discovery import FINDINGS, differences
 from changeover.domain.fidelity import Fidelity, fidelity, fidelity_findings
 from changeover.domain.finding import Action, ActionKind, Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.domain.impact import GONE, MOVED, UNREAD, ImpactItem, impact, impact_findings
-from changeover.domain.lesson import HOLD, MET, Lesson, lesson_findings
+from changeover.domain.lesson import CANDIDATE, HOLD, Lesson, lesson_findings
 
 BROKEN = "analysis-check-broken"
 Ask = Callable[[AnalysisFacts], Iterable[Said]]
@@ -32,6 +33,8 @@ class Examiner:
     sections: tuple[str, ...] = ()
     somewhere: tuple[str, ...] = ()
     """Parts that one host of each environment has to give."""
+    told: tuple[str, ...] = ()
+    """The same of parts that may be empty: the host that holds the data says that there is none."""
     needs_artefacts: bool = False
 
 
@@ -51,25 +54,33 @@ def analyse(facts: AnalysisFacts, catalogue: Catalogue, *, learnt: Sequence[Less
     asked = {check.key: check for check in catalogue.at(CheckStage.ANALYSIS, off=facts.plan.checks_off)}
     said: list[Said] = []
     results: list[CheckResult] = []
-    examiners = (*EXAMINERS, Examiner("elsewhere", (HOLD, MET), lambda facts: lesson_findings(facts, learnt)))
+    examiners = (
+        *EXAMINERS,
+        Examiner("elsewhere", (HOLD, CANDIDATE), lambda facts: lesson_findings(facts.plan.application, learnt)),
+    )
     for examiner in examiners:
         active = [key for key in examiner.keys if key in asked]
         if not active:
             continue
-        if examiner.needs_artefacts and not (facts.artefacts and facts.artefacts.there):
-            results += [
-                CheckResult(key, "", CheckState.ADVISED, "not judged: there are no artefacts") for key in active
-            ]
-            continue
         found, broken = _examined(examiner, facts, asked)
         said += found
         said += [Said(BROKEN, place, text) for place, text in broken]
-        results += _results(active, found, broken)
+        if examiner.needs_artefacts and (lacking := _without_artefacts(facts)):
+            told_why = f"not judged: there are no artefacts of {', '.join(lacking)}"
+            results += [CheckResult(key, "", CheckState.ERROR, told_why) for key in active]
+        else:
+            results += _results(active, found, broken)
     known = {key for examiner in examiners for key in examiner.keys}
     said += [Said(BROKEN, key, "no check of this name is implemented") for key in asked if key not in known | {BROKEN}]
     items, _ = _guarded(lambda: impact(facts))
     likeness, _ = _guarded(lambda: fidelity(facts))
     return Analysis(_findings(said, asked, catalogue), tuple(results), items or (), likeness or ())
+
+
+def _without_artefacts(facts: AnalysisFacts) -> tuple[str, ...]:
+    """Releases that the way installs and whose artefacts are not there; told once, as artefacts-missing."""
+    ends = ((facts.plan.to_version, facts.artefacts), *((stop.record.version, stop.artefacts) for stop in facts.stops))
+    return tuple(version for version, found in ends if not (found and found.there))
 
 
 def _guarded(ask: Callable[[], Found]) -> tuple[Found | None, str]:
@@ -91,13 +102,15 @@ def _examined(
 def _ask(examiner: Examiner, facts: AnalysisFacts, asked: Mapping[str, Check]) -> Iterable[Said]:
     if examiner.name == "fidelity":
         return fidelity_findings(fidelity(facts), least_percent=int(asked[examiner.keys[0]].limit("least_percent")))
+    if examiner.name == "certificates":
+        return certificates(facts, least_days=int(asked[examiner.keys[0]].limit("least_days")))
     return examiner.ask(facts)
 
 
 def _blind(examiner: Examiner, facts: AnalysisFacts) -> Iterator[tuple[str, str]]:
     """A host or environment that did not give what the check looks at; a host without any report is told elsewhere."""
     read = list(facts.each())
-    if (examiner.sections or examiner.somewhere) and not read:
+    if (examiner.sections or examiner.somewhere or examiner.told) and not read:
         yield examiner.name, "looked at nothing: no host gave a report"
     for _, host, report in read:
         lacks = [section for section in examiner.sections if report.get(section) is None]
@@ -106,9 +119,10 @@ def _blind(examiner: Examiner, facts: AnalysisFacts) -> Iterator[tuple[str, str]
     for environment in facts.hosts:
         reports = facts.of(environment).values()
         lacks = [section for section in examiner.somewhere if not any(r.get(section) for r in reports)]
+        lacks += [section for section in examiner.told if all(r.get(section) is None for r in reports)]
         if reports and lacks:
             yield f"{environment}/{examiner.name}", f"no host of {environment} reports {', '.join(lacks)}"
-    if examiner.needs_artefacts and facts.artefacts and not facts.artefacts.wheels:
+    if examiner.needs_artefacts and facts.artefacts and facts.artefacts.there and not facts.artefacts.wheels:
         yield examiner.name, "looked at nothing: the manifest lists no wheel"
 
 
@@ -233,6 +247,9 @@ EXAMINERS = (
         _on_the_way(artefact_checks.runtime_fits),
         ("host", "database"),
     ),
+    Examiner("resources", ("runtime-resources",), _on_the_way(runtime_checks.resources_there), ("host",)),
+    Examiner("libraries", ("runtime-library",), _on_the_way(runtime_checks.libraries_there), ("runtime",)),
+    Examiner("supported", ("runtime-platform",), _on_the_way(runtime_checks.platforms_supported), ("host",)),
     Examiner(
         "vendor-steps",
         ("vendor-step-choice", "vendor-step-uncovered", "vendor-step-by-hand"),
@@ -240,8 +257,14 @@ EXAMINERS = (
         somewhere=("manual_steps",),
     ),
     Examiner("vendor-files", ("customisation-edited",), client_checks.vendor_files, ("vendor_files",)),
-    Examiner("certificates", ("certificate-expiry",), client_checks.certificates, ("certificates",)),
-    Examiner("strangers", ("integration-unrecorded",), client_checks.strangers, ("connections",)),
+    Examiner("certificates", ("certificate-expiry",), lambda facts: (), ("certificates",)),
+    Examiner(
+        "strangers",
+        ("integration-unrecorded",),
+        client_checks.strangers,
+        ("connections",),
+        told=("database_clients",),
+    ),
     Examiner(
         "impact",
         (MOVED, GONE, UNREAD),
@@ -250,5 +273,5 @@ EXAMINERS = (
     ),
     Examiner("fidelity", ("environment-fidelity",), lambda facts: (), ("runtime", "modules")),
 )
-KEYS = (BROKEN, HOLD, MET, *(key for examiner in EXAMINERS for key in examiner.keys))
+KEYS = (BROKEN, HOLD, CANDIDATE, *(key for examiner in EXAMINERS for key in examiner.keys))
 """Every check that is implemented here."""

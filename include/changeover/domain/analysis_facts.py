@@ -15,6 +15,7 @@ from changeover.domain.finding import Action, ActionKind
 from changeover.domain.plan import Line, Plan
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.watch import Watched
+from changeover.domain.window import Occurrence
 
 Report = Mapping[str, Any]
 """What `discover` said of one host."""
@@ -40,6 +41,8 @@ class AnalysisTraits(Document):
     written_while_running: tuple[Line, ...] = ()
     """Patterns below the host's watched paths that the running application itself writes to."""
     plug_in: PlugIn | None = None
+    database_programs: tuple[Line, ...] = ()
+    """Names under which the application's own processes are connected to its database server, each in full."""
     retests: Mapping[Name, tuple[Line, ...]] = Field(default_factory=dict)
     """Kind of changed thing (endpoint, setting, …, customisation, integration) → acceptance tests that cover it."""
 
@@ -91,6 +94,8 @@ class AnalysisFacts:
 
     stops: tuple[Stop, ...] = ()
     """Where the way has several legs: the releases that all but the last one end at."""
+    nights: Mapping[str, Occurrence] = field(default_factory=dict)
+    """Environment → the night it is meant for, where it has a window."""
 
     def at_stop(self, stop: Stop) -> AnalysisFacts:
         """The same hosts, if that release were the wanted one."""

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from changeover.domain.plan import Approval, Plan
+from changeover.domain.change import ChangeModel
+from changeover.domain.plan import Approval, Mode, Plan
 from changeover.domain.record import Mark, MarkKind
 
 LETS_BEGIN = ("plan", "go_no_go")
@@ -53,6 +54,14 @@ def approval_of(plan: Plan, gate: str, environment: str = "") -> Approval | None
         return plan.kept_by
     lane = plan.environment(environment)
     return lane.go_no_go if gate == "go_no_go" else lane.sign_off
+
+
+def asked_ahead(plan: Plan, mode: Mode) -> bool:
+    """Whether a rehearsal ends with the question that would otherwise be asked in the night.
+
+    Of a plan that starts by itself, unless it was approved once for all.
+    """
+    return mode is Mode.REHEARSE and plan.unattended is not None and plan.change.model is not ChangeModel.STANDARD
 
 
 def barred(gate: str, *requesters: str) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ class Check(Document):
     groups: tuple[Name, ...] = ()
     waivable: bool = True
     """False: nobody may have an upgrade go on in spite of this check."""
+    teaches: bool = True
+    """False: what it finds is that client's, or our own disk's, and says nothing of the release to anybody else."""
     fix: Remedy | None = None
     """What cures a finding of this check, and may be carried out in mode `fix`."""
     aliases: tuple[Name, ...] = ()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from changeover.domain.analysis_facts import AnalysisFacts, Said, command, hint
 from changeover.domain.artefacts import ArtefactSet
 from changeover.domain.watch import changed, unproven
 
-CERTIFICATE_MARGIN = timedelta(days=30)
 SHOWN = 8
 
 
@@ -92,23 +90,9 @@ def vendor_files(facts: AnalysisFacts) -> Iterator[Said]:
                 )  # fmt: skip
 
 
-def certificates(facts: AnalysisFacts) -> Iterator[Said]:
-    """Valid for a month past the analysis; one that cannot be read is told."""
-    for environment, host, report in facts.each():
-        for about in report.get("certificates") or ():
-            path, until = str(about.get("path")), about.get("not_after")
-            if until is None:
-                yield Said("certificate-expiry", f"{host}{path}", f"{path} could not be read", environment=environment)
-                continue
-            ends = datetime.fromtimestamp(int(until), UTC)
-            if ends < facts.at + CERTIFICATE_MARGIN:
-                text = f"{path} is valid until {ends:%Y-%m-%d}"
-                yield Said("certificate-expiry", f"{host}{path}", text, environment=environment)
-
-
 def strangers(facts: AnalysisFacts) -> Iterator[Said]:
     """Whoever speaks with service or database and is neither a host of the estate nor the application."""
-    known = {"127.0.0.1", "0.0.0.0"} | {host.address for hosts in facts.hosts.values() for host in hosts}  # noqa: S104
+    known = {"127.0.0.1", "::1", "0.0.0.0"} | {host.address for hosts in facts.hosts.values() for host in hosts}  # noqa: S104
     for environment, host, report in facts.each():
         for about in report.get("connections") or ():
             if (peer := str(about.get("peer"))) not in known:
@@ -117,12 +101,25 @@ def strangers(facts: AnalysisFacts) -> Iterator[Said]:
                     {"count": about.get("count")}, environment,
                 )  # fmt: skip
         for about in report.get("database_clients") or ():
-            program = str(about.get("program") or about.get("account"))
-            if facts.plan.application not in program:
-                yield Said(
-                    "integration-unrecorded", f"{host}/{program}",
-                    f"{program} ({about.get('account')}) is connected to the database itself", environment=environment,
-                )  # fmt: skip
+            if not _is_the_application(about, facts.traits.database_programs, known):
+                yield _at_the_database(environment, host, about)
+
+
+def _is_the_application(about: Mapping[str, Any], programs: tuple[str, ...], known: set[str]) -> bool:
+    """By all three: a name that only resembles the application's is a stranger's, whose name anybody may take.
+
+    An address is null where the connection is local to the server, if the account is ours; others' are not shown.
+    """
+    from_known = about.get("address") is None or str(about["address"]).partition("/")[0] in known
+    return about.get("own") is True and about.get("program") in programs and from_known
+
+
+def _at_the_database(environment: str, host: str, about: Mapping[str, Any]) -> Said:
+    program, account, address = (str(about.get(part) or "") for part in ("program", "account", "address"))
+    who = program or account
+    place = f" from {address}" if address else ""
+    text = f"{who} ({account}{place}) is connected to the database itself"
+    return Said("integration-unrecorded", f"{host}/{who}", text, dict(about), environment, related=(host,))
 
 
 def _some(names: Any) -> str:

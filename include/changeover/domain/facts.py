@@ -9,6 +9,7 @@ from typing import Any
 
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.release import ReleaseRecord
+from changeover.domain.window import Occurrence
 
 Report = Mapping[str, Any]
 """What an application's `discover` said of one host."""
@@ -59,6 +60,18 @@ def proven_restore_points(marks: Sequence[Mark], hosts: Sequence[str]) -> Mappin
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """What other clients met on the release by now."""
+
+    holds: tuple[str, ...] = ()
+    """Each that stands here."""
+    waived: tuple[str, ...] = ()
+    """Waivers under which others do not count."""
+    candidates: tuple[tuple[str, bool], ...] = ()
+    """Each check that this upgrade has to look at, as it is told, and whether it is known to pass here."""
+
+
+@dataclass(frozen=True)
 class ReadinessFacts:
     """Everything gathered for one environment, host by host."""
 
@@ -71,3 +84,8 @@ class ReadinessFacts:
     first_leg: ReleaseRecord | None = None
     """Where the way has several legs: the release that the first one goes to."""
     legs: int = 1
+    learnt: Learnt | None = None
+    certificates: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Host → its certificates, as this run's analysis read them."""
+    night: Occurrence | None = None
+    """The environment's; None where no window closes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,8 @@ WEIGHTS = {
     "data": 5,
 }
 """Of 100. What is tested in an environment of another version says least of all."""
+UNREAD, ABSENT, WHOLE = "unread", "absent", "(all of it)"
+"""What nobody read is like nothing, whatever the other side says. `WHOLE` stands for a part that was not reported."""
 ADDRESSES = re.compile(r"^[a-z+.-]+://[^/]*")
 
 
@@ -48,6 +50,8 @@ class Fidelity:
     groups: Mapping[str, tuple[int, int]]
     """Group → traits that are alike, of how many."""
     items: tuple[FidelityItem, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Group that was not compared, and does not count → why."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -55,6 +59,7 @@ class Fidelity:
             "production": self.production,
             "percent": self.percent,
             "groups": {g: {"weight": WEIGHTS[g], "alike": a, "of": n} for g, (a, n) in self.groups.items()},
+            "not_compared": dict(self.left_out),
             "differences": [item.as_json() for item in self.items],
         }
 
@@ -78,20 +83,33 @@ def fidelity_findings(found: Iterable[Fidelity], *, least_percent: int) -> Itera
             text = (
                 f"{one.percent} % like {one.production}, {least_percent} % are wanted; {len(one.items)} traits differ"
             )
+            if one.left_out:
+                text += f"; not compared: {', '.join(one.left_out)}"
             evidence = {f"{item.group}: {item.trait}": f"{item.here} / {item.production}" for item in one.items}
             yield Said("environment-fidelity", one.environment, text, evidence, one.environment)
 
 
 def _beside(environment: str, production: str, here: _Traits, there: _Traits) -> Fidelity:
-    groups, items, total = {}, [], Fraction(0)
+    """By the share of what was compared; nothing compared is like nothing."""
+    groups, items, left_out, total, of = {}, [], {}, Fraction(0), 0
     for group, weight in WEIGHTS.items():
-        names = sorted(set(here.get(group, {})) | set(there.get(group, {})))
-        pairs = [(n, here.get(group, {}).get(n, "absent"), there.get(group, {}).get(n, "absent")) for n in names]
-        alike = sum(a == b for _, a, b in pairs)
+        ours, theirs = here.get(group, {}), there.get(group, {})
+        pairs = [(n, ours.get(n, ABSENT), theirs.get(n, ABSENT)) for n in sorted(set(ours) | set(theirs))]
+        if not any(_was_read(a) or _was_read(b) for _, a, b in pairs):
+            left_out[group] = "read on neither side" if pairs else "neither side has any"
+            continue
+        alike = sum(a == b and _was_read(a) for _, a, b in pairs)
         groups[group] = (alike, len(pairs))
-        total += weight * (Fraction(alike, len(pairs)) if pairs else 1)
-        items += [FidelityItem(group, name, a, b) for name, a, b in pairs if a != b]
-    return Fidelity(environment, production, int(total), groups, tuple(items))
+        total += weight * Fraction(alike, len(pairs))
+        of += weight
+        items += [FidelityItem(group, name, a, b) for name, a, b in pairs if a != b or not _was_read(a)]
+    percent = int(100 * total / of) if of else 0
+    return Fidelity(environment, production, percent, groups, tuple(items), left_out)
+
+
+def _was_read(value: str) -> bool:
+    """On every host that was asked; what is absent on one side was read there."""
+    return UNREAD not in value.split(" and ")
 
 
 _Traits = dict[str, dict[str, str]]
@@ -107,12 +125,13 @@ def _traits(reports: Iterable[Report]) -> _Traits:
 
 
 def _of(report: Report) -> Iterator[tuple[str, str, str]]:
-    yield "version", "application", str(report.get("version") or "unread")
+    yield "version", "application", str(report.get("version") or UNREAD)
     host, runtime, database = (report.get(name) or {} for name in ("host", "runtime", "database"))
-    yield "runtime", "system", str(host.get("system") or "unread")
-    yield "runtime", "machine", str(host.get("machine") or "unread")
-    yield "runtime", "python", str(runtime.get("python") or "unread")
-    yield "runtime", str(database.get("name") or "database"), str(database.get("version") or "unread")
+    yield "runtime", "system", str(host.get("system") or UNREAD)
+    yield "runtime", "machine", str(host.get("machine") or UNREAD)
+    yield "runtime", "python", str(runtime.get("python") or UNREAD)
+    yield "runtime", str(database.get("name") or "database"), str(database.get("version") or UNREAD)
+    yield from _unreported(report)
     own = {plain(name) for name in report.get("customisations") or {}}
     for name, version in (runtime.get("packages") or {}).items():
         if plain(name) not in own:
@@ -120,20 +139,36 @@ def _of(report: Report) -> Iterator[tuple[str, str, str]]:
     for name, version in (report.get("modules") or {}).items():
         yield "modules", name, str(version)
     for name, about in (report.get("customisations") or {}).items():
-        yield "customisations", name, str(about.get("digest") or "unread")[:12]
+        yield "customisations", name, str(about.get("digest") or UNREAD)[:12]
     for kind in ("edited", "added", "missing"):
         for file in (report.get("vendor_files") or {}).get(kind) or ():
             yield "customisations", f"vendor's file {file}", kind
     for name, about in (report.get("integrations") or {}).items():
         program = ((report.get("programs") or {}).get(name) or {}).get("program") or {}
-        yield "integrations", f"{name}: program", str(program.get("digest") or "unread")[:12]
+        yield "integrations", f"{name}: program", str(program.get("digest") or UNREAD)[:12]
         yield "integrations", f"{name}: calls", ADDRESSES.sub("", str(about.get("endpoint") or "")) or "/"
-        yield "integrations", f"{name}: schedule", str(about.get("schedule") or "unread")
+        yield "integrations", f"{name}: schedule", str(about.get("schedule") or UNREAD)
     for name, about in (report.get("client_settings") or {}).items():
         yield "settings", name, ADDRESSES.sub("", str((about or {}).get("value")))
     volume = (report.get("volume") or {}).get("bytes")
     if volume is not None:
         yield "data", "volume", _magnitude(int(volume))
+
+
+def _unreported(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Parts that every host reports, be they empty: one that is missing is no "none"."""
+    for section, group in _SECTIONS.items():
+        if report.get(section) is None:
+            yield group, f"{section} {WHOLE}", UNREAD
+
+
+_SECTIONS = {
+    "modules": "modules",
+    "customisations": "customisations",
+    "vendor_files": "customisations",
+    "integrations": "integrations",
+    "client_settings": "settings",
+}
 
 
 def _magnitude(size: int) -> str:

@@ -36,6 +36,18 @@ class OrderIntake(Document):
     valid_until: Day | None = None
 
 
+class ContractIntake(Document):
+    """The client's support contract."""
+
+    id: Line | None = None
+    applications: tuple[Name, ...] = ()
+    """The plan's when empty."""
+    environments: tuple[Name, ...] = ()
+    """All of the plan's after the baseline when empty."""
+    valid_from: Day | None = None
+    valid_until: Day | None = None
+
+
 class Intake(Document):
     """Everything may be left out; what cannot be found elsewhere is then told as missing."""
 
@@ -51,6 +63,7 @@ class Intake(Document):
     """The application's release record of the wanted version when left out."""
     trigger: TriggerIntake = TriggerIntake()
     statement_of_work: OrderIntake = OrderIntake()
+    support_contract: ContractIntake = ContractIntake()
     requested_by: Name | None = None
     approvers: tuple[Name, ...] = ()
     quorum: int = Field(default=1, ge=1)
@@ -95,6 +108,7 @@ def plan_document(intake: Intake, known: Known) -> tuple[dict[str, Any], tuple[s
         "release": intake.release or known.releases.get(intake.to_version or ""),
         "trigger": intake.trigger.model_dump(),
         "statement_of_work": _order_of(intake.statement_of_work, names),
+        "support_contract": _contract_of(intake.support_contract, intake.application, names),
         "requested_by": intake.requested_by,
         "participants": [_person(person) for person in people(intake, known).values()],
         "approval": {"by": list(intake.approvers), **({"quorum": intake.quorum} if intake.quorum > 1 else {})},
@@ -128,6 +142,9 @@ _WANTED = {
     "statement_of_work.signed_on": "the day the client signed (--signed-on)",
     "statement_of_work.valid_from": "first day of work under the order (--valid-from)",
     "statement_of_work.valid_until": "last day of work under the order (--valid-until)",
+    "support_contract.id": "number of the client's support contract (--contract)",
+    "support_contract.valid_from": "first day of the contract (--contract-from)",
+    "support_contract.valid_until": "last day of the contract (--contract-until)",
     "requested_by": "who asks for the change, by login (--requester)",
     "approval.by": "who approves, by login; never the requester (--approver)",
     "support.accepted_by.by": "who takes the application over, by login (--support)",
@@ -188,6 +205,12 @@ def _title(intake: Intake, known: Known) -> str | None:
 
 def _order_of(order: OrderIntake, names: tuple[str, ...]) -> dict[str, Any]:
     return order.model_dump() | {"environments": list(order.environments or names)}
+
+
+def _contract_of(contract: ContractIntake, application: str | None, names: tuple[str, ...]) -> dict[str, Any]:
+    own = (application,) if application else ()
+    covers = {"applications": contract.applications or own, "environments": contract.environments or names[1:]}
+    return contract.model_dump() | {key: list(value) for key, value in covers.items()}
 
 
 def _environment(name: str, names: tuple[str, ...], intake: Intake, known: Known) -> dict[str, Any]:

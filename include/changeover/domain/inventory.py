@@ -21,6 +21,8 @@ def _of(report: Report) -> dict[str, Any]:
     return {
         "version": report.get("version"),
         "system": host.get("system"),
+        "processors": host.get("processors"),
+        "memory_bytes": host.get("memory_bytes"),
         "python": runtime.get("python"),
         "packages": len(runtime.get("packages") or {}),
         "database": " ".join(str(database[key]) for key in ("name", "version") if database.get(key)) or None,

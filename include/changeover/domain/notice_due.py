@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from changeover.domain import notice_text as texts
 from changeover.domain.approval import Tally
 from changeover.domain.notice import Notice, NoticeKind
+from changeover.domain.notice_waits import waits
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Environment, Mode, Plan
 from changeover.domain.record import Mark, MarkKind, Run, StepRecord, meant_for
@@ -47,6 +48,8 @@ class StoryOfNotices:
     following: Mapping[str, Occurrence] = field(default_factory=dict)
     """Environment → the window after now."""
     survey_link: str = ""
+    unread: tuple[str, ...] = ()
+    """Environments whose clock cannot be told now, and why."""
 
     @property
     def mode(self) -> Mode:
@@ -60,10 +63,11 @@ class StoryOfNotices:
 
 
 def due(story: StoryOfNotices, now: datetime) -> tuple[Notice, ...]:
-    """What has to have been told by now; whoever keeps the book knows what was. Analyses and rehearsals tell nobody."""
+    """What has to have been told by now; whoever keeps the book knows what was. Of a rehearsal only that it asks."""
     if story.mode in (Mode.ANALYSE, Mode.REHEARSE):
-        return ()
-    found = (*_begin(story), *_gates(story), *_lanes(story), *_end(story))
+        found = tuple(_gates(story))
+    else:
+        found = (*_begin(story), *_gates(story), *_lanes(story), *_waits(story), *_end(story))
     return tuple(n for n in found if n.since <= now < (n.until or n.since + TOLD_WITHIN))
 
 
@@ -178,6 +182,22 @@ def _clock(story: StoryOfNotices, lane: Environment, night: Occurrence | None) -
     ):
         words = texts.decide_by(plan, lane.name, by, night.zone, passed=passed)
         yield _of_run(story, f"{kind}/{stamp}", kind, words, who, since, until=until, environment=lane.name)
+
+
+def _waits(story: StoryOfNotices) -> Iterator[Notice]:
+    """What stands still, told to those who can set it going: each hold and each pause by its own mark."""
+    plan = story.plan
+    for wait in waits(story.marks):
+        place = wait.mark.environment
+        if story.outcomes.keys() & {place, ""}:
+            continue
+        lanes = [lane for lane in plan.lanes if place in ("", lane.name)]
+        who = tuple(dict.fromkeys(one for lane in lanes for one in deciding(plan, lane)))
+        kind = NoticeKind.PAUSED if wait.paused else NoticeKind.HELD
+        words = texts.paused(plan) if wait.paused else texts.held(plan, wait.mark)
+        behind = texts.behind_pause(plan) if wait.paused else texts.behind_hold(wait.mark, gate=wait.gate)
+        told = _of_run(story, wait.key, kind, words, who, wait.mark.at, until=wait.over, environment=place)
+        yield replace(told, backstage=f"{told.backstage}\n{behind}")
 
 
 def _end(story: StoryOfNotices) -> Iterator[Notice]:

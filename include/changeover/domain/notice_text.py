@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from changeover.domain.night import Case
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment, Plan
+from changeover.domain.record import Mark
+from changeover.domain.steering import RULE
 from changeover.domain.wall_clock import local_text
 from changeover.domain.window import AnyTime, Occurrence
 
@@ -28,6 +31,20 @@ ENDS = {
     Outcome.REFUSED: "was not touched: the conditions for a start were not met",
     Outcome.MISSED: "was not touched: its maintenance window could not be met",
     Outcome.UNKNOWN: "is in a state that a person has to look at; our engineers are at work on it",
+}
+
+HELD = {
+    Case.PLAN_APPROVAL: "nobody has answered yet whether the upgrade may begin",
+    Case.GO_NO_GO: "nobody has answered yet whether work may begin",
+    Case.SIGN_OFF: "nobody has answered yet whether the result is accepted",
+    Case.SUPPORT: "nobody has taken the application over into support yet",
+    Case.READINESS_REFUSED: "the conditions for a start are not met yet",
+    Case.IMPLEMENT_FAILED: "the change did not succeed; it stays as it is until somebody decides",
+    Case.ACCEPTANCE_FAILED: "the new release did not pass its tests; it stays as it is until somebody decides",
+    Case.EXECUTION_UNKNOWN: "nobody can say yet how far the change came; our engineers look at it",
+    Case.DECIDE_BY_PASSED: "the last moment to go back inside the window has come, and the result is not accepted yet",
+    Case.WINDOW_END_PASSED: "the window has closed, and the result is not accepted yet",
+    Case.HYPERCARE_FAILED: "nobody has answered yet whether the new release is kept",
 }
 
 
@@ -128,6 +145,40 @@ def decide_by(plan: Plan, environment: str, by: datetime, zone: str, *, passed: 
             "inside the maintenance window. After that it is too late for it."
         ),
     )
+
+
+def held(plan: Plan, mark: Mark) -> Text:
+    """Of a hold by the night policy, or by a person; who that is and why is told behind the stage."""
+    place, case = mark.environment or "the upgrade", str(mark.data.get("case") or "")
+    why = HELD[Case(case)] if case in HELD else "somebody holds it"
+    until = str(mark.data.get("until") or "")
+    ends = f"until {_instant(datetime.fromisoformat(until))} at most" if until else "until it is resumed"
+    first = place[0].upper() + place[1:]
+    return f"Held: {plan.title}, {place}", f"{first} waits: {why}. Nothing further begins there, {ends}."
+
+
+def behind_hold(mark: Mark, *, gate: str) -> str:
+    """`gate`: where an answer is what is waited for; a hold is ended by a command of its own."""
+    place = f" --environment {mark.environment}" if mark.environment else ""
+    if gate:
+        return f"Answer: ./changeover approve {mark.run} {gate.replace('_', '-')}{place}, or reject"
+    by, reason, case = (str(mark.data.get(key) or "") for key in ("by", "reason", "case"))
+    who = f"Held for {case} by the plan's night policy" if by == RULE else f"Held by {by}"
+    return f"{who}: {reason}\nGo on: ./changeover resume {mark.run} --reason TEXT, or abort"
+
+
+def paused(plan: Plan) -> Text:
+    return (
+        f"Paused: {plan.title}",
+        (
+            f"{_what(plan)} stands still: what steers it was paused. Nothing further begins until that is ended; "
+            "maintenance windows do not wait for it."
+        ),
+    )
+
+
+def behind_pause(plan: Plan) -> str:
+    return f"The DAG {plan.dag_id} is paused in Airflow: no task of the run is scheduled. Switch it on again there."
 
 
 def survey_due(plan: Plan, link: str, until: datetime) -> Text:

@@ -21,7 +21,7 @@ from changeover.domain.window import Day, Duration, Span, Window
 
 __all__ = [
     "Approval", "Duration", "Environment", "Expected", "FreezePermit", "Hypercare", "Line", "Mode", "Plan", "Reopening",
-    "StatementOfWork", "Support", "Trigger", "Unattended", "VersionText", "cross_faults",
+    "StatementOfWork", "Support", "SupportContract", "Trigger", "Unattended", "VersionText", "cross_faults",
 ]  # fmt: skip
 
 
@@ -59,6 +59,28 @@ class StatementOfWork(Document):
     """First day of work under this order."""
     valid_until: Day
     """Last day of work under this order."""
+
+
+class SupportContract(Document):
+    """The client's contract for support: without one in force nobody answers for what the upgrade leaves behind."""
+
+    id: Line
+    """Number of the contract, as sales files it."""
+    applications: tuple[Name, ...] = Field(min_length=1)
+    """Applications that the contract covers; the plan's has to be among them."""
+    environments: tuple[Name, ...] = Field(min_length=1)
+    """Environments that the contract covers; every one of the plan's after the baseline has to be among them."""
+    valid_from: Day
+    """First day of the contract."""
+    valid_until: Day
+    """Last day of the contract; no window whose night comes later is offered."""
+
+    def holds_on(self, day: date) -> bool:
+        return self.valid_from <= day <= self.valid_until
+
+    @property
+    def told(self) -> str:
+        return f"support contract {self.id} ({self.valid_from} to {self.valid_until})"
 
 
 class Trigger(Document):
@@ -240,6 +262,8 @@ class Plan(Document):
     """Why the upgrade is done."""
     statement_of_work: StatementOfWork
     """The signed order that covers it."""
+    support_contract: SupportContract
+    """The contract by which the client is supported, before the upgrade and after it."""
     requested_by: Name
     """Participant (by id) who asked for the change; never the one who approves it."""
     participants: tuple[Person, ...] = Field(min_length=1)
@@ -300,8 +324,16 @@ class Plan(Document):
 
     @property
     def covered(self) -> tuple[date, date]:
-        """First and last day of work under the statement of work."""
-        return self.statement_of_work.valid_from, self.statement_of_work.valid_until
+        """First and last day of work: the statement of work's, while the support contract holds."""
+        order, contract = self.statement_of_work, self.support_contract
+        return max(order.valid_from, contract.valid_from), min(order.valid_until, contract.valid_until)
+
+    @property
+    def covered_told(self) -> str:
+        """What the days of work come from."""
+        order, contract = self.statement_of_work, self.support_contract
+        told = f"{order.id} ({order.valid_from} to {order.valid_until})"
+        return told if self.covered == (order.valid_from, order.valid_until) else f"{told} and {contract.told}"
 
     def environment(self, name: str) -> Environment:
         return next(environment for environment in self.environments if environment.name == name)
@@ -433,10 +465,11 @@ def _other_faults(document: Mapping[str, Any]) -> list[str]:
     wanted = document.get("to_version")
     if isinstance(wanted, str) and wanted == document.get("from_version"):
         faults.append("to_version: equals from_version; there is nothing to upgrade")
-    order = _part(document, "statement_of_work")
-    first, last = order.get("valid_from"), order.get("valid_until")
-    if isinstance(first, date) and isinstance(last, date) and last < first:
-        faults.append("statement_of_work.valid_until: lies before valid_from")
+    for key in ("statement_of_work", "support_contract"):
+        part = _part(document, key)
+        first, last = part.get("valid_from"), part.get("valid_until")
+        if isinstance(first, date) and isinstance(last, date) and last < first:
+            faults.append(f"{key}.valid_until: lies before valid_from")
     return faults
 
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.client_day import client_day
+from changeover.domain.cover import contract_scope_faults
 from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
@@ -46,6 +47,7 @@ def plan_faults(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, .
     return (
         *content_faults(plan, library),
         *_order_faults(plan, client_day(plan, now)),
+        *_contract_faults(plan, client_day(plan, now)),
         *_window_faults(plan, library.freezes, now),
     )
 
@@ -76,10 +78,10 @@ def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ..
 
 
 def _order_notes(plan: Plan, today: date) -> Iterator[Told]:
-    order = plan.statement_of_work
-    if order.valid_from > today:
-        told = f"{order.id} begins on {order.valid_from}; today is {today}: a run before that day is refused"
-        yield ("statement_of_work", "valid_from"), told
+    for key, part in (("statement_of_work", plan.statement_of_work), ("support_contract", plan.support_contract)):
+        if part.valid_from > today:
+            told = f"{part.id} begins on {part.valid_from}; today is {today}: a run before that day is refused"
+            yield (key, "valid_from"), told
 
 
 def not_covered(plan: Plan) -> tuple[str, ...]:
@@ -257,13 +259,26 @@ def _validity_faults(order: StatementOfWork, today: date) -> Iterator[Told]:
 
 def _window_faults(plan: Plan, freezes: Freezes, now: datetime) -> Iterator[Told]:
     """Of the environments that are whole, where order, permits and people are."""
-    if not known(plan, "client", "environments", "statement_of_work", "freeze_permits", "participants", "expected"):
+    parts = ("environments", "statement_of_work", "support_contract", "freeze_permits", "participants", "expected")
+    if not known(plan, "client", *parts):
         return
     if not known(plan.statement_of_work, *StatementOfWork.model_fields):
         return
     whole, places = without_faulty_environments(plan)
     for path, message in window_faults(whole, freezes, now=now):
         yield ("environments", places[int(path[1])], *path[2:]) if path[0] == "environments" else path, message
+
+
+def _contract_faults(plan: Plan, today: date) -> Iterator[Told]:
+    """The support contract: not over, and covering the application and every environment after the baseline."""
+    if not known(plan, "support_contract"):
+        return
+    contract, application = plan.support_contract, plan.application if known(plan, "application") else ""
+    names = [environment.name for place, environment in environments_with(plan, "name") if place]
+    scope = contract_scope_faults(contract, application, names)
+    yield from ((("support_contract", key), text) for key, text in scope)
+    if contract.valid_until < today:
+        yield ("support_contract", "valid_until"), f"{contract.id} ended on {contract.valid_until}; today is {today}"
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

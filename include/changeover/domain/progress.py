@@ -6,20 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from changeover.domain.approval import tally
 from changeover.domain.blueprint import Task
 from changeover.domain.legs import stage_of
+from changeover.domain.plan import Approval
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.run_view import EnvironmentView, RunView
 
 
 @dataclass(frozen=True)
 class Actual:
-    """`by` is who decided, where somebody did."""
+    """`by` is who decided, where somebody did: everybody who said yes, or who said no."""
 
     at: datetime | None
     until: datetime | None
     state: str
-    by: str = ""
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def _actual(view: RunView, task: Task, trace: Trace) -> Actual | None:
         return None
     if trace.kind == "outcome":
         return Actual(None, None, str(here.outcome.outcome).replace("_", " ")) if here.outcome else None
+    if trace.kind == "answer" and task.asked is not None:
+        return _answer(here, trace.name, task.asked, view.run.plan_digest)
     records = list(_records(here, trace))
     if trace.nth:
         return records[trace.nth - 1] if len(records) >= trace.nth else None
@@ -116,7 +120,30 @@ def _records(here: EnvironmentView, trace: Trace) -> Iterator[Actual]:
     else:
         for mark in here.marks:
             if (trace.kind == "mark" and mark.kind == trace.name) or answers(mark, trace.name):
-                yield Actual(mark.at, mark.at, _state(mark), str(mark.data.get("by") or ""))
+                yield Actual(mark.at, mark.at, _state(mark), _by(mark))
+
+
+def _answer(here: EnvironmentView, gate: str, asked: Approval, digest: str) -> Actual | None:
+    """How the count of the newest request stands, which may have asked others than the plan names; None before it."""
+    given = [mark for mark in here.marks if answers(mark, gate)]
+    requests = [mark for mark in here.marks if mark.kind is MarkKind.ASKED and mark.data.get("gate") == gate]
+    if not given:
+        return None
+    if requests and requests[-1].data.get("asked"):
+        said = requests[-1].data
+        asked = asked.model_copy(update={"by": tuple(said["asked"]), "quorum": int(said.get("needed") or asked.quorum)})
+    counted, last = tally(asked, here.marks, gate=gate, environment=here.name, digest=digest), given[-1]
+    if counted.rejected_by:
+        return Actual(last.at, last.at, "rejected", (counted.rejected_by,))
+    if counted.reached or last.kind in _ANSWERS:
+        return Actual(last.at, last.at, _state(last), counted.approved or _by(last))
+    if counted.approved:
+        return Actual(last.at, last.at, f"{len(counted.approved)} of {counted.needed} approvals", counted.approved)
+    return None
+
+
+def _by(mark: Mark) -> tuple[str, ...]:
+    return (str(mark.data["by"]),) if mark.data.get("by") else ()
 
 
 def _try(steps: Sequence[StepRecord]) -> Actual:

@@ -11,6 +11,7 @@ from math import ceil
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from changeover.domain.certificates import too_short
 from changeover.domain.check import Check
 from changeover.domain.estate import EstateEnvironment, Host
 from changeover.domain.facts import HostFacts, ReadinessFacts, Report
@@ -140,8 +141,10 @@ def disk_space(q: HostQuestion) -> Said:
         return no("the size of the database could not be read")
     app_root = str(q.host.variables.get("app_root", ""))
     factor = Fraction(str(q.release.requires.disk_factor)) + q.facts.legs - 1  # a restore point more for each leg more
+    room = (q.release.requires.resources and q.release.requires.resources.disk_mib) or 0
+    wanted = ceil(database * factor) + (room << 20)
     other = int(q.check.limit("other_free_bytes"))
-    said = [_space(q, path, ceil(database * factor) if path == app_root else other) for path in _paths(q)]
+    said = [_space(q, path, wanted if path == app_root else other) for path in _paths(q)]
     if not said:
         return no("no path to measure is known")
     return _all(said)
@@ -251,6 +254,16 @@ def customisations(q: HostQuestion) -> Said:
     return _as_expected("customisation", wanted, q.report.get("customisations"))
 
 
+def certificates(q: HostQuestion) -> Said:
+    """Against the night as it was agreed: it may be weeks after the analysis that read them."""
+    read = q.facts.certificates.get(q.host.name)
+    if read is None:
+        return no("the analysis of this run read no certificates here")
+    least = int(q.check.limit("least_days"))
+    short = [why for _, why in too_short(read, q.record.name, q.facts.night, least_days=least, at=q.facts.at)]
+    return no("; ".join((*short, "as the analysis read it"))) if short else yes(f"{len(read)} certificates last")
+
+
 def integrations(q: EnvironmentQuestion) -> Said:
     """Wherever in the environment they run: an integration belongs to it, not to one host."""
     reports = {name: q.facts.reports.get(name, {}).get("integrations") for name in q.hosts}
@@ -269,6 +282,25 @@ def integrations(q: EnvironmentQuestion) -> Said:
         }
     )
     return no("; ".join((*([] if said.ok else [said.why]), *stopped))) if stopped else said
+
+
+def release_hold(q: EnvironmentQuestion) -> Said:
+    """Asked anew at every start: a plan that waited for its window is held by what others met meanwhile."""
+    if q.facts.learnt is None:
+        return no("what other clients met on this release could not be read")
+    if q.facts.learnt.holds:
+        return no("; ".join(q.facts.learnt.holds))
+    waived = q.facts.learnt.waived
+    return yes(
+        f"held by {len(waived)}, waived under {', '.join(sorted(set(waived)))}" if waived else "nothing holds it"
+    )
+
+
+def candidate_checks(q: EnvironmentQuestion) -> Said:
+    if q.facts.learnt is None:
+        return no("what other clients met on this release could not be read")
+    told = q.facts.learnt.candidates
+    return Said(all(ok for _, ok in told), "; ".join(why for why, _ in told) or "there is none")
 
 
 def _as_expected(kind: str, wanted: Iterable[str], found: object) -> Said:
@@ -339,5 +371,10 @@ HOST_CHECKS: Mapping[str, Callable[[HostQuestion], Said]] = {
     "host-marker": host_marker,
     "clock-offset": clock_offset,
     "customisations-expected": customisations,
+    "certificate-expiry": certificates,
 }
-ENVIRONMENT_CHECKS: Mapping[str, Callable[[EnvironmentQuestion], Said]] = {"integrations-expected": integrations}
+ENVIRONMENT_CHECKS: Mapping[str, Callable[[EnvironmentQuestion], Said]] = {
+    "integrations-expected": integrations,
+    "release-hold": release_hold,
+    "release-candidate-check": candidate_checks,
+}

@@ -126,7 +126,7 @@ class MarkKind(StrEnum):
     """The watch lasts longer: `until` (ISO instant) and `why`, in words the client may read."""
     WAITING_FOR_WINDOW = "waiting_for_window"
     HELD = "held"
-    """Nothing further begins until it is resumed: who, why; by the night policy also for which case."""
+    """Nothing further begins until it is resumed: who, why; by the night policy also for which case and until when."""
     RESUMED = "resumed"
     ABORTED = "aborted"
     NIGHT_ACTED = "night_acted"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -29,7 +30,7 @@ class Waiver(Document):
     key: Name
     """Check whose findings it is for."""
     subject: Line
-    """What the finding is about; `*` and `?` stand for any text and any one character."""
+    """What the finding is about; `*` and `?` stand for any text and any one character, all else for itself."""
     environment: Name | None = None
     """Only there; left out, in every environment."""
     upgrade: Name | None = None
@@ -76,15 +77,38 @@ def waiver_faults(file: WaiverFile, catalogue: Catalogue) -> Iterator[Told]:
             yield (*place, "expires_on"), "lies before given_on"
         elif waiver.expires_on - waiver.given_on > LONGEST:
             yield (*place, "expires_on"), f"is more than {LONGEST.days} days after given_on"
-        if not waiver.subject.strip("*? "):
-            yield (*place, "subject"), "would hold every finding of the check; name what it is about"
+        if too_wide(waiver.subject):
+            yield (*place, "subject"), too_wide(waiver.subject)
+
+
+def too_wide(subject: str) -> str:
+    """Why the subject names too little of what it is about; "" when it names enough.
+
+    Without a wildcard it names all. Else one part between slashes has to be written out, or, where there is no slash,
+    the beginning.
+    """
+    parts = subject.split("/")
+    if not _WILD.search(subject):
+        return ""
+    if len(parts) == 1 and len(_WILD.split(subject, maxsplit=1)[0].strip()) >= LEAST_BEGINNING:
+        return ""
+    if len(parts) > 1 and any(len(part.strip()) >= LEAST_PART and not _WILD.search(part) for part in parts):
+        return ""
+    return (
+        f"{subject!r} would hold more than one may know of: write out a part between slashes "
+        f"({LEAST_PART} characters or more), or where there is none the first {LEAST_BEGINNING} characters"
+    )
+
+
+_WILD = re.compile(r"[*?]")
+LEAST_PART, LEAST_BEGINNING = 3, 4
 
 
 @dataclass(frozen=True)
 class AfterWaivers:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-    """Waivers that could not count, or matched nothing, and why."""
+    """Of each waiver: how many findings it holds, or why it counts for none."""
 
 
 def apply_waivers(
@@ -94,7 +118,7 @@ def apply_waivers(
     mine = [waiver for waiver in waivers if waiver.upgrade in (None, plan.upgrade)]
     counting = [waiver for waiver in mine if not _why_not(waiver, catalogue, plan, today)]
     marked = tuple(_marked(finding, counting, catalogue) for finding in findings)
-    used = {finding.waived.waiver for finding in marked if finding.waived}
+    used = Counter(finding.waived.waiver for finding in marked if finding.waived)
     return AfterWaivers(marked, tuple(_notes(mine, used, catalogue, plan, today)))
 
 
@@ -104,6 +128,8 @@ def _why_not(waiver: Waiver, catalogue: Catalogue, plan: Plan, today: date) -> s
         return f"no check has the key {waiver.key}"
     if not check.waivable:
         return f"{waiver.key} may never be waived"
+    if wide := too_wide(waiver.subject):
+        return wide
     if today > waiver.expires_on:
         return f"it expired on {waiver.expires_on}"
     if today < waiver.given_on:
@@ -130,16 +156,27 @@ def _fits(waiver: Waiver, finding: Finding, catalogue: Catalogue) -> bool:
         check is not None
         and check.key == finding.key
         and waiver.environment in (None, finding.environment)
-        and fnmatchcase(finding.subject, waiver.subject)
+        and matches(waiver.subject, finding.subject)
     )
 
 
-def _notes(waivers: Sequence[Waiver], used: set[str], catalogue: Catalogue, plan: Plan, today: date) -> Iterator[str]:
+def matches(pattern: str, subject: str) -> bool:
+    """Brackets and the like stand for themselves: subjects such as `app[1]` have them."""
+    wild = {"*": ".*", "?": "."}
+    return re.fullmatch("".join(wild.get(each) or re.escape(each) for each in pattern), subject, re.DOTALL) is not None
+
+
+def _notes(
+    waivers: Sequence[Waiver], used: Mapping[str, int], catalogue: Catalogue, plan: Plan, today: date
+) -> Iterator[str]:
     for waiver in waivers:
         if why := _why_not(waiver, catalogue, plan, today):
             yield f"waiver {waiver.id} does not count: {why}"
         elif waiver.id not in used:
             yield f"waiver {waiver.id} matches no finding: withdraw it"
+        else:
+            count = used.get(waiver.id, 0)
+            yield f"waiver {waiver.id} ({waiver.key}, {waiver.subject}) holds {count} finding{'s' * (count > 1)}"
 
 
 def expired(findings: Iterable[Finding], *, on: date) -> tuple[Finding, ...]:

@@ -82,6 +82,8 @@ def _dated_faults(plan: Plan, window: DatedWindow, now: datetime) -> Iterator[tu
     first, last = window.local_days()
     if not order.valid_from <= first <= last <= order.valid_until:
         yield "on", f"{first} to {last} is not within {order.id} ({order.valid_from} to {order.valid_until})"
+    if not plan.support_contract.holds_on(first):
+        yield "on", f"{first} is not within {plan.support_contract.told}"
 
 
 def _offer_faults(plan: Plan, environment: Environment, freezes: Freezes, now: datetime) -> Iterator[tuple[str, str]]:
@@ -96,14 +98,13 @@ def _offer_faults(plan: Plan, environment: Environment, freezes: Freezes, now: d
         if hindered := [f"{offer.night.day}: {offer.hindrance}" for offer in ahead]:
             yield key, f"no night can be offered: {'; '.join(hindered[:3])}"
         elif isinstance(window, RecurringWindow):
-            order = plan.statement_of_work
-            yield key, f"gives no night from now on within {order.id} ({order.valid_from} to {order.valid_until})"
+            yield key, f"gives no night from now on within {plan.covered_told}"
     elif differ := disagreement(window.zone, good[0].opens, good[-1].closes):
         yield "zone", differ
 
 
 def _ahead(plan: Plan, environment: Environment, freezes: Freezes, now: datetime) -> tuple[Offer, ...]:
-    """The nights of the coming year that the statement of work covers; of a dated window its one night."""
+    """The nights of the coming year that order and contract cover; of a dated window its one night."""
     window = environment.window
     if isinstance(window, AnyTime):
         return ()

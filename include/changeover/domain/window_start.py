@@ -38,7 +38,7 @@ def offers(
 ) -> Iterator[Offer]:
     """Nights that close after an instant, in their order; those in a freeze, or left out, with the reason.
 
-    `covered`: of a window that recurs, nights outside these days (the statement of work's) do not count.
+    `covered`: of a window that recurs, nights outside these days (of order and support contract) do not count.
     """
     for night in window.nights(closing_after=closing_after):
         if covered is not None and isinstance(window, RecurringWindow):

@@ -176,6 +176,8 @@ class GateApprovalOperator(ApprovalOperator):
 
         upgrade, tools = run_context.running(self.pinned, context)
         asked = settle_answer(open_request(upgrade, tools, gate=self.gate, environment=self.environment_name))
+        if "decided" in asked:
+            return asked
         self.assigned_users = users(self.pinned, asked["asked"])
         self.response_timeout = timedelta(seconds=asked["seconds"])
         self.body = f"{self.body}\n\n{asked['facts']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from changeover.domain.approval import asked_ahead
 from changeover.domain.hypercare import GATE as HYPERCARE
 from changeover.domain.night import CASE_OF_GATE, Action
 from changeover.domain.night_clock import rule
@@ -20,6 +21,7 @@ from changeover.usecases.tools import (
     Upgrade,
     mark,
     no,
+    not_applicable,
     tell_cmdb,
     yes,
 )
@@ -81,6 +83,10 @@ def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) ->
     mark(upgrade, tools, kind, environment, gate=gate, by=by, plan_digest=upgrade.run.plan_digest, rule=proceed)
     if proceed:
         return _follows(upgrade, tools, gate, environment, by)
+    if asked_ahead(upgrade.plan, upgrade.mode):
+        return not_applicable(
+            f"{gate}: not approved ahead ({so_far.told()}); asked again when the upgrade starts by itself"
+        )
     return no(f"{gate}: no answer in time from {', '.join(approval.by)} ({so_far.told()}); {ruling.why}")
 
 

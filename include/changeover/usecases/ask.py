@@ -6,25 +6,26 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from changeover.domain.approval import Tally, approval_of, barred, tally
+from changeover.domain.approval import Tally, approval_of, asked_ahead, barred, tally
 from changeover.domain.finding import Finding
 from changeover.domain.hypercare import GATE as HYPERCARE
 from changeover.domain.hypercare import asked_rows
 from changeover.domain.loss import at_stake
 from changeover.domain.night_clock import NightFacts
 from changeover.domain.plan import Approval, Environment, Mode
-from changeover.domain.record import MarkKind
+from changeover.domain.record import Mark, MarkKind
 from changeover.domain.runsheet import describe_window
 from changeover.domain.steering import steering
 from changeover.domain.wall_clock import local_text
 from changeover.errors import PlanError
 from changeover.usecases.after_facts import after_rows
+from changeover.usecases.approve_ahead import answers_end, approvals_ahead, opening_asked_about
 from changeover.usecases.back_out_people import for_back_out
 from changeover.usecases.change_gate import change_rows
 from changeover.usecases.fix_choice import chosen
 from changeover.usecases.lane_clock import clock_of, night_facts
 from changeover.usecases.lane_facts import lane_marks
-from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, yes
+from changeover.usecases.tools import Answer, Tools, Upgrade, hosts_of, mark, no, not_applicable, tell_cmdb, yes
 
 AFTER_THE_LANES = (HYPERCARE, "support")
 MOMENT = timedelta(seconds=1)
@@ -34,7 +35,8 @@ MOMENT = timedelta(seconds=1)
 def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str = "") -> Answer:
     """Written down as asked, unless a lost task only puts the same request again.
 
-    The answer's data: `asked`, who may answer; `seconds`, how long is waited; `facts`, what they read.
+    The answer's data: `asked`, who may answer; `seconds`, how long is waited; `facts`, what they read. Or `decided`:
+    enough people said yes ahead, and nobody is asked.
     """
     approval = agreed_approval(upgrade, tools, gate, environment)
     now = tally_of(upgrade, tools, gate=gate, environment=environment)
@@ -47,7 +49,11 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
         )
     if aborted := steering(tools.ledger.marks(upgrade.run.key)).abort:
         return no(f"{gate}: nobody is asked; aborted by {aborted.by}: {aborted.reason}")
+    ahead = asked_ahead(upgrade.plan, upgrade.mode)
+    if ahead and (answers_end(upgrade, tools) or tools.clock()) <= tools.clock():
+        return not_applicable(f"{gate}: no opening comes that leaves time for an answer ahead; asked in that night")
     if not now.open:
+        given = approvals_ahead(upgrade, tools) if gate == "plan" else ()
         mark(
             upgrade,
             tools,
@@ -59,7 +65,10 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
             plan_digest=upgrade.run.plan_digest,
             **_read_for(upgrade, tools, gate),
         )
+        _take_over(upgrade, tools, given)
         now = tally_of(upgrade, tools, gate=gate, environment=environment)
+        if now.reached:
+            return yes(f"{gate}: approved ahead: {now.told()}", decided=True)
     return yes(
         f"{gate}: asked {', '.join(now.may_answer)}; {now.told()}",
         asked=list(now.may_answer),
@@ -71,10 +80,33 @@ def open_request(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str 
 
 
 def _read_for(upgrade: Upgrade, tools: Tools, gate: str) -> dict[str, Any]:
-    """What a request of the watch rests on, kept with it: read from hosts, and Airflow does not renew its text."""
+    """What a request rests on, kept with it. Of the watch: read from hosts, and Airflow does not renew its text."""
+    if opening := opening_asked_about(upgrade, tools):
+        return {"opening": opening.isoformat()}
     if gate != HYPERCARE:
         return {}
     return {"facts": [list(row) for row in after_rows(upgrade, tools, read_data=True)]}
+
+
+def _take_over(upgrade: Upgrade, tools: Tools, given: Iterable[Mark]) -> None:
+    """Answers that were given ahead are this run's from now on, each with the run in which it was given."""
+    digest, at = upgrade.run.plan_digest, tools.clock().isoformat()
+    for answer in given:
+        who, said = str(answer.data["by"]), {key: answer.data[key] for key in ("comment",) if key in answer.data}
+        key = f"ahead-{who}-{at}"
+        mark(
+            upgrade,
+            tools,
+            MarkKind.APPROVED,
+            key=key,
+            gate="plan",
+            by=who,
+            plan_digest=digest,
+            ahead=answer.run,
+            **said,
+        )
+        text = f"plan: Approve by {who} ahead, {answer.at:%Y-%m-%d %H:%MZ} in {answer.run}, plan {digest[:12]}"
+        tell_cmdb(upgrade, tools, "note", f"ahead-plan-{who}", text=text)
 
 
 def agreed_approval(upgrade: Upgrade, tools: Tools, gate: str, environment: str) -> Approval:
@@ -145,6 +177,8 @@ def gate_facts(upgrade: Upgrade, tools: Tools, gate: str, environment: str, *, s
         return night_facts(upgrade, tools, upgrade.plan.environment(environment), since=since)
     if gate != "plan" or upgrade.mode is Mode.FIX:
         return NightFacts(since)
+    if asked_ahead(upgrade.plan, upgrade.mode):
+        return NightFacts(since, latest_start=answers_end(upgrade, tools))
     starts = (night_facts(upgrade, tools, lane, since=since).latest_start for lane in upgrade.lanes)
     return NightFacts(since, latest_start=min(filter(None, starts), default=None))
 
@@ -161,6 +195,7 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: st
         *(row for lane in lanes for row in _lane(upgrade, tools, lane)),
         *(() if upgrade.mode is Mode.FIX else change_rows(upgrade, tools)),
         *(("remedy", cure.told) for cure in chosen(upgrade, tools)),
+        *_counts_for(upgrade, tools),
         ("answers", now.told()),
         ("answer until", f"{until:%Y-%m-%d %H:%MZ}"),
         ("plan digest", f"`{upgrade.run.plan_digest[:16]}`"),
@@ -170,6 +205,11 @@ def facts(upgrade: Upgrade, tools: Tools, now: Tally, gate: str, environment: st
         for finding in findings(upgrade, tools, environment)
     ]
     return f"{table(rows)}\n\n**Findings**\n\n{chr(10).join(found) or 'None.'}"
+
+
+def _counts_for(upgrade: Upgrade, tools: Tools) -> Iterator[tuple[str, str]]:
+    if opening := opening_asked_about(upgrade, tools):
+        yield "counts for", f"the start by itself at {opening:%Y-%m-%d %H:%MZ}, of exactly this plan text"
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

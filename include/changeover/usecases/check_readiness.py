@@ -9,6 +9,9 @@ from changeover.domain.gate import GateResult
 from changeover.domain.plan import Environment
 from changeover.domain.readiness import readiness_gate as decide
 from changeover.errors import CmdbError
+from changeover.usecases.client_analysis import certificates_read
+from changeover.usecases.elsewhere import learnt_since
+from changeover.usecases.lane_clock import night_of
 from changeover.usecases.lane_facts import lane_marks
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade, hosts_of
@@ -44,6 +47,9 @@ def readiness_gate(upgrade: Upgrade, tools: Tools, lane: Environment) -> GateRes
         restore_points=proven_restore_points(lane_marks(upgrade, tools, lane.name), names),
         first_leg=upgrade.path.legs[0].record if len(upgrade.path.legs) > 1 else None,
         legs=max(1, len(upgrade.path.legs)),
+        learnt=learnt_since(upgrade, tools),
+        certificates=certificates_read(upgrade, tools),
+        night=night_of(upgrade, tools, lane),
     )
     gate = decide(
         "readiness",

@@ -12,19 +12,25 @@ from changeover.domain.analysis import Analysis, analyse
 from changeover.domain.analysis_facts import AnalysisFacts, AnalysisTraits, Stop
 from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
+from changeover.domain.finding import Finding, Severity
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.inventory import inventory
+from changeover.domain.lesson import HOLD
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
 from changeover.domain.release_checks import of_release
 from changeover.domain.waiver import AfterWaivers, apply_waivers
 from changeover.domain.watch import Watched
+from changeover.domain.window import Occurrence
+from changeover.errors import PlanError
+from changeover.ports import fresh
 from changeover.usecases.elsewhere import learnt
 from changeover.usecases.evidence import keep_text
 from changeover.usecases.release_judgement import judge_release
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.today import today
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
+from changeover.usecases.window_gate import planned_nights
 
 GATE = "client_analysis"
 LOOK_LIMIT = timedelta(minutes=2)
@@ -70,11 +76,18 @@ def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
     waivers = tuple(waiver for waiver in waivers if not of_release(waiver.key, tools.catalogue))
     judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=today(upgrade, tools))
+    if upgrade.mode is Mode.REHEARSE:
+        judged = replace(judged, findings=tuple(_told_only(finding) for finding in judged.findings))
     gate = _gate(everyone, facts.reports, found, judged)
     _keep(upgrade, tools, facts, found, judged)
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     _mark_versions(upgrade, tools, hosts, facts.reports)
     return Examined(result, gate, judged)
+
+
+def _told_only(finding: Finding) -> Finding:
+    """A rehearsal touches nothing of the client's, and shows whether what held others can happen here."""
+    return replace(finding, severity=Severity.ADVISORY) if finding.key == HOLD and finding.inhibits else finding
 
 
 def hosts_looked_at(upgrade: Upgrade, tools: Tools) -> dict[str, tuple[Host, ...]]:
@@ -116,7 +129,24 @@ def _facts(
             Stop(leg.record, tools.content.artefacts(plan.application, leg.to_version) if tools.content else None)
             for leg in upgrade.path.legs[:-1]
         ),
+        nights=_nights(upgrade, tools),
     )
+
+
+def _nights(upgrade: Upgrade, tools: Tools) -> Mapping[str, Occurrence]:
+    """Freezes that cannot be read stop the planning and every start; reading hosts goes on without them."""
+    try:
+        return planned_nights(upgrade, tools)
+    except PlanError as exc:
+        tools.tell(f"the nights ahead are not known, so today counts for certificates: {exc}")
+        return {}
+
+
+def certificates_read(upgrade: Upgrade, tools: Tools) -> dict[str, list[Mapping[str, Any]]]:
+    """Host → its certificates as this run's analysis read them; a host it could not ask is left out."""
+    marked = fresh(MarkKind.ANALYSED, tools.ledger.marks(upgrade.run.key, kind=MarkKind.ANALYSED))
+    read = marked.data.get("inventory") or () if marked else ()
+    return {one["host"]: list(one["certificates"]) for one in read if one.get("certificates") is not None}
 
 
 def _gate(

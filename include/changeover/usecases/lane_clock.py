@@ -21,7 +21,7 @@ from changeover.usecases.window_gate import latest_start, planned_nights, revers
 
 def clock_of(upgrade: Upgrade, tools: Tools, lane: Environment) -> NoReturn | None:
     """None where no window closes, and for a back-out, which waits for none."""
-    night = _night(upgrade, tools, lane)
+    night = night_of(upgrade, tools, lane)
     if night is None:
         return None
     measured = durations(upgrade, tools, lane)
@@ -78,7 +78,7 @@ def _present(upgrade: Upgrade, tools: Tools, lane: Environment) -> Sequence[Mark
     return since_back_out(lane_marks(upgrade, tools, lane.name))
 
 
-def _night(upgrade: Upgrade, tools: Tools, lane: Environment) -> Occurrence | None:
+def night_of(upgrade: Upgrade, tools: Tools, lane: Environment) -> Occurrence | None:
     """As agreed when the plan was approved: a freeze that is written later stops starts, and moves no clock."""
     if upgrade.mode is Mode.BACK_OUT or isinstance(lane.window, AnyTime):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changeover.domain.approval import asked_ahead
 from changeover.domain.change import MODELS, ChangeState
 from changeover.domain.change_control import not_pre_approved
 from changeover.domain.plan import Mode
@@ -31,7 +32,8 @@ from changeover.usecases.window_gate import planned_nights, planning_gate, rever
 
 def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     """Measured times of the rehearsal laid out over the lanes; what the approver reads."""
-    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+    ahead = asked_ahead(upgrade.plan, upgrade.mode)
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE) and not ahead:
         return not_applicable(f"mode {upgrade.mode} ends before planning")
     if upgrade.mode is Mode.FIX:
         answer = write_sheet(upgrade, tools)
@@ -63,8 +65,9 @@ def write_run_sheet(upgrade: Upgrade, tools: Tools) -> Answer:
     )
     if upgrade.mode is Mode.IMPLEMENT:
         mark_windows(upgrade, tools)
-    plan_change(upgrade, tools)
-    if ChangeState.AUTHORIZE in MODELS[upgrade.plan.change.model]:
+    if not ahead:  # a rehearsal opened no change
+        plan_change(upgrade, tools)
+    if not ahead and ChangeState.AUTHORIZE in MODELS[upgrade.plan.change.model]:
         tell_cmdb(upgrade, tools, "move_change", "authorize", state="authorize")
     stake = f"; would be lost: {'; '.join(lost)}" if lost else ""
     return yes(f"run sheet: {sheet.total} of work{stake}", run_sheet=sheet.markdown())
@@ -98,6 +101,8 @@ def plan_approvals(upgrade: Upgrade, tools: Tools) -> tuple[Mark, ...]:
 
 def bind_approval(upgrade: Upgrade, tools: Tools) -> Answer:
     """The change is scheduled only when the plan's approval names this very digest."""
+    if upgrade.mode is Mode.REHEARSE:
+        return not_applicable("approved ahead: bound by the run that starts by itself")
     last = fresh(MarkKind.APPROVED, plan_approvals(upgrade, tools))
     if last is None:
         return no("the plan has no approval on record")

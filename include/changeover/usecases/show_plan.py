@@ -94,7 +94,7 @@ def show_plan(plan: Plan, digest: str, around: Surroundings) -> Branch:
 
 
 def _transition(plan: Plan) -> Branch:
-    order = plan.statement_of_work
+    order, contract = plan.statement_of_work, plan.support_contract
     trigger = plan.trigger
     return Branch(
         "1 Transition from Sales",
@@ -108,6 +108,11 @@ def _transition(plan: Plan) -> Branch:
                 f"statement of work {order.id}",
                 f"signed {order.signed_on}, valid {order.valid_from} to {order.valid_until}, "
                 f"covers {', '.join(order.environments)}",
+            ),
+            Branch(
+                f"support contract {contract.id}",
+                f"valid {contract.valid_from} to {contract.valid_until}, covers {', '.join(contract.applications)} in "
+                f"{', '.join(contract.environments)}",
             ),
         ),
     )

@@ -70,6 +70,7 @@ def write_ruling(upgrade: Upgrade, tools: Tools, ruling: Ruling, case: Case, env
         case=str(case),
         action=str(ruling.action),
         why=ruling.why,
+        **_until(ruling),
     )
 
 
@@ -77,8 +78,13 @@ def hold_by_policy(upgrade: Upgrade, tools: Tools, ruling: Ruling, lane: Environ
     """The policy holds as a person would: `resume` ends it, and so does the clock."""
     held = steering_of(upgrade, tools, lane.name).hold
     if held is None:
-        mark(upgrade, tools, MarkKind.HELD, lane.name, by=RULE, reason=reason, case=str(ruling.case))
+        case = str(ruling.case)
+        mark(upgrade, tools, MarkKind.HELD, lane.name, by=RULE, reason=reason, case=case, **_until(ruling))
     return _waiting(upgrade, tools, lane, ruling.until or tools.clock(), reason)
+
+
+def _until(ruling: Ruling) -> dict[str, str]:
+    return {"until": ruling.until.isoformat()} if ruling.until else {}
 
 
 def held_verdict(upgrade: Upgrade, tools: Tools, lane: Environment, case: Case | None) -> Answer | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from changeover.domain.approval import approval_of
+from changeover.domain.approval import Tally, approval_of
 from changeover.domain.estate import Person
 from changeover.domain.freeze import Freezes, freezes_of
 from changeover.domain.lane import lane_group
-from changeover.domain.no_return import no_return
+from changeover.domain.no_return import NoReturn
 from changeover.domain.notice import (
     EVERYBODY,
     Channels,
@@ -29,17 +29,16 @@ from changeover.domain.notice import (
     routes,
 )
 from changeover.domain.notice_due import TOLD_WITHIN, Asked, StoryOfNotices, due, reminders
-from changeover.domain.plan import Mode, Plan
+from changeover.domain.plan import Approval, Mode, Plan
 from changeover.domain.record import MarkKind, Run
 from changeover.domain.window import AnyTime, Occurrence
 from changeover.domain.window_start import openings
-from changeover.errors import ChangeoverError, NoticeError, NoticeRefused
+from changeover.errors import ChangeoverError, NoticeError, NoticeRefused, PlanError
 from changeover.ports import Channel, NoticeBook
-from changeover.usecases.ask import tally_of
-from changeover.usecases.planning_facts import durations
+from changeover.usecases.ask import MOMENT, answer_by, tally_of, time_left
+from changeover.usecases.lane_clock import clock_of
 from changeover.usecases.tools import Tools, Upgrade
 from changeover.usecases.unheard_nights import unheard_nights
-from changeover.usecases.window_gate import planned_nights, reversible
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,9 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
             continue
         try:
             upgrade = desk.upgrade_of(run)
-            yield upgrade.plan, due(story_of(desk, upgrade), now)
+            story = story_of(desk, upgrade)
+            told.broken += [f"{run.key}: {why}" for why in story.unread]
+            yield upgrade.plan, due(story, now)
         except Exception as exc:  # noqa: BLE001 -- whatever one run's record does, the others' people are told
             told.broken.append(f"{run.key}: {exc}")
     for plan, text in _plans(tools):
@@ -127,7 +128,7 @@ def _due(desk: Desk, told: Told) -> Iterator[tuple[Plan, Sequence[Notice]]]:
 
 def _recent(desk: Desk, run: Run, now: datetime) -> bool:
     """Something happened while news is news, or it is open and was not forgotten."""
-    if run.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT):
+    if run.mode not in (Mode.IMPLEMENT, Mode.BACK_OUT, Mode.REHEARSE):
         return False
     marks = desk.tools.ledger.marks(run.key)
     last = max((mark.at for mark in marks), default=run.opened_at)
@@ -140,7 +141,7 @@ def story_of(desk: Desk, upgrade: Upgrade) -> StoryOfNotices:
     tools, run, ledger = desk.tools, upgrade.run, desk.tools.ledger
     marks, now = ledger.marks(run.key), tools.clock()
     asked_survey = next((mark for mark in marks if mark.kind is MarkKind.SURVEY_ASKED), None)
-    nights = {} if upgrade.mode is Mode.BACK_OUT else planned_nights(upgrade, tools)
+    clocks, unread = _clocks(upgrade, tools)
     following = coming_nights(upgrade.plan, _freezes(tools, upgrade.plan), now, opening_after=now)
     return StoryOfNotices(
         plan=upgrade.plan,
@@ -149,10 +150,11 @@ def story_of(desk: Desk, upgrade: Upgrade) -> StoryOfNotices:
         steps=ledger.steps(run.key),
         outcomes=ledger.outcomes(run.key),
         asked=tuple(_asked(upgrade, desk)),
-        nights=nights,
-        decide_by=_decide_by(upgrade, tools, nights),
+        nights={name: clock.night for name, clock in clocks.items()},
+        decide_by={name: clock.decide_by for name, clock in clocks.items()},
         following=following,
         survey_link=desk.survey_link(run.key, asked_survey.at) if asked_survey else "",
+        unread=unread,
     )
 
 
@@ -180,8 +182,22 @@ def _asked(upgrade: Upgrade, desk: Desk) -> Iterator[Asked]:
             continue
         tally = tally_of(upgrade, tools, gate=gate, environment=environment)
         if tally.open and tally.asked_at:
-            until = tally.asked_at + approval.wait
+            until = _waited_for(upgrade, tools, tally, approval, gate, environment)
             yield Asked(gate, environment, tally, until, page_of_request(upgrade.run, gate, environment, desk.base_url))
+
+
+def _waited_for(
+    upgrade: Upgrade, tools: Tools, tally: Tally, approval: Approval, gate: str, environment: str
+) -> datetime:
+    """As long as Airflow waits: never past the moment at which an answer comes too late."""
+    now = tools.clock()
+    try:
+        too_late = answer_by(upgrade, tools, gate, environment)
+    except PlanError:  # the client's freezes: the night that was agreed, and its end, hold without them
+        clock = _clocks(upgrade, tools)[0].get(environment)
+        too_late = clock.decide_by if clock else None
+    left = time_left(tally, approval, now, too_late)
+    return now + left if left > MOMENT else now
 
 
 def page_of_request(run: Run, gate: str, environment: str, base_url: str) -> str:
@@ -193,12 +209,21 @@ def page_of_request(run: Run, gate: str, environment: str, base_url: str) -> str
     return f"{page}/tasks/{task}/required_actions" if task else page
 
 
-def _decide_by(upgrade: Upgrade, tools: Tools, nights: Mapping[str, Occurrence]) -> dict[str, datetime]:
-    declared, found = (reversible(upgrade, tools), {}) if nights else ({}, {})
-    for name, night in nights.items():
-        measured = durations(upgrade, tools, upgrade.plan.environment(name))
-        found[name] = no_return(measured.steps(declared), measured.way_back, night=night).decide_by
-    return found
+def _clocks(upgrade: Upgrade, tools: Tools) -> tuple[dict[str, NoReturn], tuple[str, ...]]:
+    """The watcher's own clock of each lane: of the night that was agreed, else of the one that is planned now.
+
+    What cannot be read, such as the client's freezes, is told; it keeps nothing else from being told.
+    """
+    clocks: dict[str, NoReturn] = {}
+    unread = []
+    for lane in upgrade.lanes:
+        try:
+            clock = clock_of(upgrade, tools, lane)
+        except PlanError as exc:
+            unread.append(f"decide-by of {lane.name}: {exc}")
+        else:
+            clocks |= {lane.name: clock} if clock else {}
+    return clocks, tuple(unread)
 
 
 def _plans(tools: Tools) -> list[tuple[Plan, str]]:

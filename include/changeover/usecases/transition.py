@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from changeover.domain.approval import barred
+from changeover.domain.approval import asked_ahead, barred
 from changeover.domain.batch import canary_faults
 from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
+from changeover.domain.cover import contract_lapses
 from changeover.domain.estate import Host
 from changeover.domain.finding import Finding
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
-from changeover.domain.record import MarkKind
+from changeover.domain.record import MarkKind, meant_for
 from changeover.ports import Cmdb
 from changeover.usecases.release_judgement import judge_release
 from changeover.usecases.today import day_meant
@@ -76,6 +77,7 @@ def entry_conditions(upgrade: Upgrade, today: date, release: Iterable[Finding]) 
         if sow.valid_from <= today <= sow.valid_until
         else f"{sow.id} is valid from {sow.valid_from} to {sow.valid_until}, today is {today}",
         "statement-of-work-covers-environments": f"{sow.id} does not cover {', '.join(outside)}" if outside else "",
+        "support-contract-valid": "; ".join(_contract(upgrade, today)),
         "request-or-recommendation": ""
         if plan.trigger.dated <= today
         else f"{plan.trigger.kind} {plan.trigger.reference} is dated {plan.trigger.dated}, after today",
@@ -86,14 +88,24 @@ def entry_conditions(upgrade: Upgrade, today: date, release: Iterable[Finding]) 
     }
 
 
+def _contract(upgrade: Upgrade, today: date) -> tuple[str, ...]:
+    """Today and on each night that the run is meant for; only the way back stays open whatever ran out since."""
+    run = upgrade.run
+    if upgrade.mode is Mode.BACK_OUT:
+        return ()
+    lanes = upgrade.lanes if upgrade.mode is Mode.IMPLEMENT else ()
+    return contract_lapses(upgrade.plan, lanes, today=today, since=meant_for(run.dag_run_id) or run.opened_at)
+
+
 def _approvers(upgrade: Upgrade) -> str:
     """Told at the start, not after the rehearsal: whoever starts a run cannot be the one whose approval it needs."""
-    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE):
+    ahead = asked_ahead(upgrade.plan, upgrade.mode)
+    if upgrade.mode in (Mode.ANALYSE, Mode.REHEARSE) and not ahead:
         return ""
     plan, starter = upgrade.plan, upgrade.run.requested_by
     standard = plan.change.model is ChangeModel.STANDARD
     asked = [] if standard else [("the plan's approval", "plan", plan.approved_by)]
-    lanes = () if upgrade.mode is Mode.FIX else upgrade.lanes
+    lanes = () if ahead or upgrade.mode is Mode.FIX else upgrade.lanes
     asked += [(f"go/no-go of {lane.name}", "go_no_go", lane.go_no_go) for lane in lanes if lane.go_no_go]
     short = [
         what

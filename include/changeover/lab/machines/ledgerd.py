@@ -59,6 +59,12 @@ environments:
 support:
   hypercare: {length: 5s, interval: 2s}
   accepted_by: {by: [mira.schulz], wait: 1h}
+support_contract:
+  id: SUP-1
+  applications: [debian_packages]
+  environments: [production]
+  valid_from: 2025-01-01
+  valid_until: 2035-12-31
 """
 
 

@@ -127,7 +127,7 @@ def _decided(subject: Subject) -> Block:
         actual = subject.actuals.get(task.id)
         where = task.environment if task.process.per_environment else "whole upgrade"
         answer = _really(actual) if actual else "not asked" if ended else "not yet asked"
-        by = subject.person(actual.by) if actual and actual.by else subject.people(task.asked)
+        by = subject.persons(actual.by) if actual and actual.by else subject.people(task.asked)
         rows.append((task.called, where, by, answer))
     return Table(("Decision", "Where", "By", "Answer"), tuple(rows), (5, 4, 6, 5))
 

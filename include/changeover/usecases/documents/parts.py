@@ -12,7 +12,7 @@ from changeover.usecases.documents.subject import Subject, day, days, spoken
 def brief(subject: Subject) -> Facts:
     """The upgrade in a few lines, fit for the client."""
     plan = subject.plan
-    order = plan.statement_of_work
+    order, contract = plan.statement_of_work, plan.support_contract
     return Facts(
         (
             ("Client", plan.client),
@@ -25,6 +25,7 @@ def brief(subject: Subject) -> Facts:
                 "Statement of work",
                 f"{order.id}, signed {order.signed_on}, valid {order.valid_from} to {order.valid_until}",
             ),
+            ("Support contract", f"{contract.id}, valid {contract.valid_from} to {contract.valid_until}"),
             ("Environments", ", ".join(environment.name for environment in plan.environments)),
         )
     )

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 from changeover.domain.blueprint import Task
 from changeover.domain.finding import Severity
 from changeover.domain.gate import CheckResult, GateResult
+from changeover.domain.night import silence
 from changeover.domain.paper import Audience, Bar, Block, Facts, Gantt, Paper, Points, Section, Table, Text
 from changeover.domain.plan import Environment
 from changeover.domain.runsheet import describe_window
 from changeover.domain.schedule import Entry, LaneTimes, Phase
+from changeover.usecases.documents.kickoff import SILENCE
 from changeover.usecases.documents.parts import dates, windows, zone_of
 from changeover.usecases.documents.subject import Subject, clock, moment, words
 
@@ -131,11 +133,11 @@ RULES = (
 def _approval(subject: Subject) -> Facts:
     actual = subject.actuals.get("s06_planning.approve_plan")
     approval = subject.plan.approved_by
-    given = f"{actual.state} by {subject.person(actual.by)}, {moment(actual.at)}" if actual else "not yet given"
+    given = f"{actual.state} by {subject.persons(actual.by)}, {moment(actual.at)}" if actual else "not yet given"
     return Facts(
         (
             ("Approved by", subject.people(approval)),
-            ("Waited for", f"{clock(approval.wait)}; no answer is a no"),
+            ("Waited for", f"{clock(approval.wait)}; silence is {SILENCE[silence(subject.plan.night, 'plan')]}"),
             ("Approval", given),
             ("Holds for", f"the plan text with sha256 {subject.given.digest[:16]}… only"),
         )
@@ -229,7 +231,7 @@ def really(subject: Subject, task: Task) -> str:
     actual = subject.actuals.get(task.id)
     if actual is None:
         return "–"
-    by = f" by {subject.person(actual.by)}" if actual.by and task.asked else ""
+    by = f" by {subject.persons(actual.by)}" if actual.by and task.asked else ""
     took = f", {clock(actual.until - actual.at)}" if actual.at and actual.until and actual.until > actual.at else ""
     at = f", {actual.at:%Y-%m-%d %H:%MZ}" if actual.at else ""
     return f"{actual.state}{by}{at}{took}"

@@ -128,7 +128,7 @@ def _acceptance(subject: Subject) -> Facts:
             ("Decision reopened", watch_reopens(subject)),
             ("How it went", "; ".join(told) or "it has not begun"),
             ("Accepted by", subject.people(subject.plan.support.accepted_by)),
-            ("Answer", f"{actual.state} by {subject.person(actual.by)}" if actual else "not yet asked"),
+            ("Answer", f"{actual.state} by {subject.persons(actual.by)}" if actual else "not yet asked"),
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -75,6 +75,9 @@ class Subject:
         people = {person.id: person.name for person in self.plan.participants}
         return people.get(login, login)
 
+    def persons(self, logins: Sequence[str]) -> str:
+        return " and ".join(map(self.person, logins))
+
     def people(self, approval: Approval) -> str:
         people = " or ".join(map(self.person, approval.by))
         return f"{approval.quorum} of {people}" if approval.quorum > 1 else people
@@ -109,9 +112,9 @@ def run_of(ledger: Ledger, plan: Plan, digest: str) -> Run | None:
 
 
 def earliest_start(given: Given) -> date:
-    """Nothing begins before it was asked for, ordered, and published by the vendor."""
-    order = given.plan.statement_of_work
-    days = (given.plan.trigger.dated, order.signed_on, order.valid_from, given.release.released)
+    """Nothing begins before it was asked for, ordered, covered by a contract, and published by the vendor."""
+    order, contract = given.plan.statement_of_work, given.plan.support_contract
+    days = (given.plan.trigger.dated, order.signed_on, order.valid_from, contract.valid_from, given.release.released)
     return working(max(days))
 
 

@@ -129,7 +129,7 @@ def main(text):
         "client_settings": client_settings(tracker / "config.ini"),
     }
     if (tracker / "db/db").exists():
-        report.update(of_tracker(tracker))
+        report.update(of_tracker(tracker), database_clients=[])  # SQLite is a file: nobody is connected to it
     print(json.dumps(report))
 
 

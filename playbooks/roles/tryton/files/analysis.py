@@ -38,7 +38,8 @@ CRON = (
 )
 ACCOUNTS = "select login as name from res_user where active order by login"
 OTHERS = (
-    "select distinct usename::text as account, coalesce(application_name, '') as program from pg_stat_activity"
+    "select distinct usename::text as account, usename = current_user as own,"
+    " coalesce(application_name, '') as program, host(client_addr) as address from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and usename is not null"
 )
 
