@@ -107,23 +107,6 @@ class Ring(StrEnum):
     ALL = "all"
 
 
-class SchemeOption(StrEnum):
-    """How versions are read and ordered; the same as `domain.version.SCHEMES`."""
-
-    DEBIAN = "debian"
-    RPM = "rpm"
-    PEP440 = "pep440"
-    SEMVER = "semver"
-    ORACLE = "oracle"
-    MICROSOFT = "microsoft"
-    DATE = "date"
-    JENKINS = "jenkins"
-    JAVA = "java"
-    OPENSSL = "openssl"
-    POSTGRESQL = "postgresql"
-    NUMERIC = "numeric"
-
-
 class Form(StrEnum):
     """Forms of a report."""
 
@@ -165,9 +148,7 @@ RunKey = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Site = Annotated[SiteName, typer.Option(help="Which client's estate.")]
 AnyLab = Annotated[LabName, typer.Option("--site", help="Which client's estate; machines: systemd hosts, as root.")]
-VersionScheme = Annotated[
-    SchemeOption, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")
-]
+VersionScheme = Annotated[str, typer.Argument(metavar="SCHEME", help="debian, rpm, pep440…: see docs/versions.md.")]
 OpenRun = Annotated[
     str | None, typer.Argument(metavar="RUN", help="How the run's key or Airflow id begins, or the plan's DAG id.")
 ]
@@ -930,11 +911,12 @@ def version_compare(
 ) -> None:
     """Print older, equal or newer: what A is to B.
 
-    Exit code 1, and the reason on stderr, when it cannot be said: one does not fit, or the two have no order.
+    Exit code 1, and the reason on stderr, when it cannot be said: an unknown scheme, a version that does not
+    fit it, or two that have no order.
     """
     from changeover.cli_version import compare
 
-    raise typer.Exit(compare(str(scheme), a, b))
+    raise typer.Exit(compare(scheme, a, b))
 
 
 @version_app.command("fixed", context_settings=AS_THEY_COME)
@@ -957,7 +939,7 @@ def version_fixed(
     """
     from changeover.cli_version import fixed
 
-    raise typer.Exit(fixed(str(scheme), version, fixes, why=why, exit_code=exit_code))
+    raise typer.Exit(fixed(scheme, version, fixes, why=why, exit_code=exit_code))
 
 
 def main() -> NoReturn:

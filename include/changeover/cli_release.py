@@ -55,7 +55,7 @@ def path(product: str, from_version: str, to: str, *, named: Named, as_json: boo
     if as_json:
         typer.echo(json.dumps(path_json(found), indent=2, ensure_ascii=False))
     else:
-        _print(path_tree(found))
+        _print(path_tree(found, named))
     return 0 if found.ok else 1
 
 

@@ -416,8 +416,11 @@ class AcceptanceSuite(Protocol):
         evidence: Path,
         timeout: timedelta,
         begin: Callable[[], bool] = lambda: True,
+        only: Sequence[str] = (),
     ) -> SuiteRun:
-        """Raise `GateError` when pytest itself broke or ran out of time, which counts from the first test on.
+        """`only`: names of the tests that are wanted; all when empty. One that does not exist is not declared.
+
+        Raise `GateError` when pytest itself broke or ran out of time, which counts from the first test on.
 
         `begin` is asked when everything is ready, and answers when the tests may begin; False calls them off.
         """

@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def test_looking_at_twenty_hosts_costs_a_quarter_of_ansibles_command(
     server: Sshd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In turn, several rounds: the machine's load falls on both; the best round is the one least disturbed."""
+    """In turn, several rounds: the machine's load falls on both; the median round is what a user sees."""
     inside, whole, cpu = [], [], []
     theirs = Cost(0, 0)
     last: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def test_looking_at_twenty_hosts_costs_a_quarter_of_ansibles_command(
             f"\n  last round: import {last['import']:.2f} s, two looks {last['looks']:.2f} s,"
             f" decided in {last['decide']:.3f} s; ansible {theirs.wall:.2f} s (load {os.getloadavg()[0]:.1f})\n"
         )
-    assert min(inside) <= MOST
+    assert statistics.median(inside) <= MOST, _told(inside)
 
 
 def _told(ratios: list[float]) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
         on: list[Host] | None = None,
         limit: timedelta = LIMIT,
         begin: Callable[[], bool] = lambda: True,
+        only: Sequence[str] = (),
         **files: str,
     ) -> SuiteRun:
         suite = tmp_path / "acceptance" / "shop"
@@ -91,6 +92,7 @@ def run(tmp_path: Path, hosts: list[Host], credentials: Credentials) -> Runner:
                 evidence=tmp_path / "evidence",
                 timeout=limit,
                 begin=begin,
+                only=only,
             )
         finally:
             assert sorted(suite.rglob("*")) == before, "something was written beside the tests"
@@ -228,6 +230,14 @@ def test_expected_to_fail_and_passes(): pass
 def test_a_suite_that_checks_nothing_is_not_passed(run: Runner, text: str) -> None:
     """Nothing collected (exit 5), and all skipped (exit 0)."""
     assert "skipped" in reasons(run(text)) if "skip" in text else "nothing checked" in reasons(run(text))
+
+
+def test_only_the_tests_that_are_wanted_run(run: Runner) -> None:
+    """The others might change what they look at; one that does not exist is not declared."""
+    text = "def test_one(host): pass\ndef test_two(host): assert False\ndef test_one_more(host): assert False\n"
+    told = run(text, only=["test_one", "test_gone"])
+    assert told.declared == (("test_shop.py::test_one", "app1"), ("test_shop.py::test_one", "app2"))
+    assert {result.state for result in told.results} == {CheckState.PASSED}
 
 
 def test_an_application_without_tests_is_not_passed(

@@ -54,6 +54,24 @@ def test_the_path_is_told_leg_by_leg(root: Path) -> None:
     assert [leg["to"] for leg in json.loads(out)["legs"]] == ["1.10"]
 
 
+def test_what_the_installed_release_wants_and_whom_a_defect_concerns_are_told(root: Path) -> None:
+    waits = "before_leaving: [{what: Its background work has ended, acceptance_test: test_idle, source: vendor}]\n"
+    put(root / "releases/app/1.9.yaml", RELEASE.replace('"1.10"', '"1.9"').replace(">=1.8,<1.10", "==1.8") + waits)
+    defect = (
+        "known_defects: [{id: D-1, title: It leaks, affects: ['==1.10'], applies_if: mail is read, source: vendor}]\n"
+    )
+    put(root / "releases/app/1.10.yaml", RELEASE + defect)
+    code, out = invoke("path", "app", "1.9", "1.10")
+    lines = [line.strip() for line in out.splitlines()]
+    assert code == 0
+    assert lines.index("before it begins: Its background work has ended") < lines.index(
+        "restore point: of 1.9, proven readable before anything changes"
+    )
+    assert "defect D-1: It leaks; no workaround is known; concerns whoever meets this: mail is read" in lines
+    (leg,) = json.loads(invoke("path", "app", "1.9", "1.10", "--json")[1])["legs"]
+    assert [condition["acceptance_test"] for condition in leg["before"]] == ["test_idle"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -62,7 +80,13 @@ def test_the_path_is_told_leg_by_leg(root: Path) -> None:
         (("app", "1.11", "1.10"), 1, "no path: 1.10 is older than 1.11: a downgrade is never an upgrade"),
         (("app", "1.11", "1.10", "--downgrade"), 1, "no path: no release record speaks for 1.11"),
         (("app", "latest", "1.10"), 1, "no path: 'latest' is not a pep440 version"),
-        (("other", "1", "2"), 1, "no path: there is no readable release record of other"),
+        (("app", "1.11", "1.10"), 1, "next: ask again with --downgrade if it is wanted on purpose"),
+        (("app", "1.11", "1.10", "--downgrade"), 1, "next: plan a version that the vendor offers to go back to"),
+        (("app", "1.2", "1.10"), 1, "next: Bring the installation to one of these versions first."),
+        (("other", "1", "2"), 1, "no path: there is no readable release record of other in "),
+        (("other", "1", "2"), 1, "releases/other; there are records of app\n"),
+        (("other", "1", "2"), 1, "next: Plan a version that a release record describes, or write its record."),
+        (("app", "9.0", "9.0"), 1, "no path: no release record of app describes 9.0; described: 1.10"),
     ],
 )
 @pytest.mark.usefixtures("root")

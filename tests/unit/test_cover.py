@@ -106,4 +106,4 @@ def test_nights_count_for_what_works_in_them_and_never_for_the_way_back(
 ) -> None:
     made = contracted(NIGHT, valid_until=date(2026, 11, 29))
     upgrade = World(tmp_path).upgrade(of=made, mode=mode, reason="because")
-    assert bool(entry_conditions(upgrade, TODAY)["support-contract-valid"]) == refused
+    assert bool(entry_conditions(upgrade, TODAY, ())["support-contract-valid"]) == refused

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from changeover.domain.host_lock import HostHold, Lock, Marker
-from changeover.domain.legs import Hop, plain, stage_of
+from changeover.domain.legs import Hop, hops_of, plain, stage_of
 from changeover.domain.no_return import Reversible
 from changeover.domain.outcome import Outcome
 from changeover.domain.path import Product
 from changeover.domain.plan import Environment, Plan
 from changeover.domain.progress import TRACES, _records
-from changeover.domain.record import MarkKind, StepRecord, StepStatus
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.run_view import EnvironmentView
 from changeover.domain.runsheet import run_sheet
@@ -24,8 +24,10 @@ from changeover.domain.settlement import Truth, Way
 from changeover.domain.step_times import MeasuredRun, step_times
 from changeover.usecases import baseline, lane
 from changeover.usecases.analysis import analyse_release
+from changeover.usecases.leaving import may_leave
 from changeover.usecases.prepare import prepare
 from changeover.usecases.settle_run import Case, look
+from changeover.usecases.show_legs import leg_branches
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from changeover.usecases.transition import check_entry
 from tests.support.world import NEW, OLD, START, World, plan, release
@@ -234,6 +236,80 @@ def test_the_vendors_condition_before_the_next_leg_is_part_of_its_gate(world: Wo
     assert answer.reply is Reply.NO
     assert "its background work has ended: not tested again, test_no_work_is_left did not run" in answer.text
     assert "implement_leg2" not in [spec.step for spec in world.specs]
+
+
+NO_WORK = "test_no_work_is_left"
+WAITS = [{"what": "its background work has ended", "source": "notes", "acceptance_test": NO_WORK}]
+
+
+def one_leg(world: World) -> tuple[Upgrade, Tools]:
+    """From 2.0.0, whose record wants something before it is left, straight to 2.6.0."""
+    records = (record(OLD, "==1.9", before_leaving=WAITS), record(NEW, ">=2.0,<2.6"))
+    upgrade = dataclasses.replace(world.upgrade(), record=records[-1], product=Product("tracker", records))
+    tools = world.tools()
+    assert check_entry(upgrade, tools).reply is Reply.YES
+    assert analyse_release(upgrade, tools).reply is Reply.YES
+    world.approve(upgrade)
+    return upgrade, tools
+
+
+def test_a_condition_that_lost_its_test_is_a_no(world: World) -> None:
+    """The analysis refuses it; should a run come here all the same, not the whole suite is run instead."""
+    upgrade, tools = one_leg(world)
+    told = [hop.as_json() | {"before": [["its background work has ended", ""]]} for hop in hops_of(upgrade.path)]
+    world.ledger.mark(Mark(upgrade.run.key, MarkKind.PATH_PLANNED, world.now, "", "", {"legs": told}))
+    answer = may_leave(upgrade, tools, "training")
+    assert answer.text == "nothing proves what has to be true before 2.0.0 is left; its background work has ended"
+
+
+@pytest.mark.parametrize("says", ["no", "nothing"])
+def test_a_release_that_may_not_be_left_yet_is_found_before_anything_is_closed(world: World, says: str) -> None:
+    """V15: a migration still active, or nothing that could say so; no host is locked, closed or changed."""
+    world.tests = {NO_WORK: {"training"}} if says == "no" else {}
+    upgrade, tools = one_leg(world)
+    answers = go(upgrade, tools, upgrade.lanes[0])
+    assert answers["restore_point"].reply is Reply.NO
+    wanted = "test_no_work_is_left on train1: failed" if says == "no" else "test_no_work_is_left did not run"
+    assert answers["restore_point"].text.startswith("2.0.0 may not be left yet")
+    assert wanted in answers["restore_point"].text
+    assert world.playbooks("training") == ["readiness.yml", "verify.yml"]
+    verdict = world.ledger.outcomes(upgrade.run.key)["training"]
+    assert verdict.outcome is Outcome.REFUSED
+    assert any(wanted in reason for reason in verdict.reasons)
+
+
+def test_a_release_that_may_be_left_is_left_and_not_asked_again_with_its_traffic_closed(world: World) -> None:
+    world.tests = {NO_WORK: set()}
+    upgrade, tools = one_leg(world)
+    training = upgrade.lanes[0]
+    for stage in GATES[:3]:
+        assert getattr(lane, stage)(upgrade, tools, training).reply is Reply.YES
+    world.caller_lost.add("restore_point")
+    with pytest.raises(ConnectionError):
+        lane.restore_point(upgrade, tools, training)
+    world.tests = {NO_WORK: {"training"}}
+    assert lane.restore_point(upgrade, tools, training).reply is Reply.YES
+    gates = [gate for _, gate in world.ledger.gates(upgrade.run.key, environment="training")]
+    assert [(gate.gate, gate.passed) for gate in gates if gate.gate == "before_leaving"] == [("before_leaving", True)]
+
+
+def test_a_plan_shows_what_is_asked_before_its_restore_points(world: World) -> None:
+    upgrade, _ = one_leg(world)
+    (line,) = (line for branch in leg_branches(hops_of(upgrade.path)) for line in branch.lines())
+    assert line == "before the restore point: its background work has ended (acceptance test test_no_work_is_left)"
+
+
+def test_the_baseline_a_copy_of_productions_data_is_asked_first(world: World) -> None:
+    world.tests = {NO_WORK: {"baseline"}}
+    upgrade, tools = one_leg(world)
+    assert baseline.build(upgrade, tools).text.startswith("2.0.0 may not be left yet")
+    assert [gate.gate for _, gate in world.ledger.gates(upgrade.run.key, environment="baseline")] == ["before_leaving"]
+    world.tests = {NO_WORK: set()}
+    assert baseline.build(upgrade, tools).reply is Reply.YES
+    assert baseline.implement(upgrade, tools).reply is Reply.YES
+    assert baseline.build(upgrade, tools).reply is Reply.YES, (
+        "a task that is cleared later asks the new release nothing"
+    )
 
 
 def test_all_legs_share_the_plans_one_limit(world: World) -> None:

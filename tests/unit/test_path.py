@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from changeover.domain.legs import hops_of
+from changeover.domain.legs import hops_from, hops_of
 from changeover.domain.named import Named
-from changeover.domain.path import Answer, Product, UpgradePath, along, between_faults, plan_path, product_of
+from changeover.domain.path import Answer, Product, UpgradePath, along, plan_path, product_of
 from changeover.domain.path_findings import path_told, release_findings
 from changeover.domain.release import ReleaseRecord
+from changeover.domain.release_misfits import between_faults
 
 RECALL = {
     "since": date(2026, 2, 1),
@@ -101,6 +102,29 @@ def test_a_stop_demands_its_own_stops_in_turn() -> None:
     assert stops(path(known, "1", "5")) == ["2", "3", "5"]
 
 
+def test_a_stop_that_only_a_release_which_is_passed_demands_is_made_too() -> None:
+    """Its manual steps are taken over, and so are its stops: every mandatory stop between the two versions."""
+    known = product(
+        record("2", ">=1,<2"),
+        record("3", ">=1,<3", stops=("2",)),
+        record("4", ">=1,<4"),
+    )
+    found = path(known, "1", "4")
+    assert stops(found) == ["2", "4"]
+    assert found.detours == ("3 demands a stop at 2 (2): it migrates",)
+    assert stops(path(known, "2", "4")) == ["4"]
+
+
+def test_whoever_is_on_a_series_has_the_stops_of_its_record_behind() -> None:
+    """2.9 is the series' newest, 2.7 is installed: what 2.9 wants of those who come from before 2 is done."""
+    known = product(
+        record("2.1", ">=1,<2.1"),
+        record("2.9", ">=1,<2.9", covers=[">=2.5,<3"], stops=("2.1",)),
+        record("3", ">=2.5,<3"),
+    )
+    assert stops(path(known, "2.7", "3")) == ["3"]
+
+
 def test_a_stop_made_already_is_not_made_again() -> None:
     known = product(record("2", ">=1,<2", covers=[">=2,<3"]), record("3", ">=1,<3", stops=("2",)))
     assert stops(path(known, "2.7", "3")) == ["3"]
@@ -122,6 +146,10 @@ def test_where_there_is_no_way_the_starts_that_have_one_are_told() -> None:
         "3 can be reached from >=1,<3",
         "2 can be reached from >=1,<2",
         "a way to 5 begins at 2 or 3 or 4",
+        (
+            "no record says how 0.9 becomes >=1,<2, from where 2 can be reached: "
+            "go there by the vendor's own notes, or write the record of a release there"
+        ),
     )
 
 
@@ -158,6 +186,11 @@ def test_already_there_is_nothing_to_do_and_says_so() -> None:
     found = path(LINE, "3.0", "3")
     assert (found.answer, found.legs, found.ok) == (Answer.NO_OP, (), True)
     assert found.reasons == ("already on 3: no upgrade is needed",)
+    assert path(product(record("3", ">=1,<3", covers=["==3.*"])), "3.4", "3.4").answer is Answer.NO_OP
+
+
+def test_a_version_that_nobody_describes_is_not_already_there() -> None:
+    assert path(LINE, "9", "9").answer is Answer.TARGET
 
 
 def test_a_downgrade_is_refused_unless_it_is_named_and_the_vendor_offers_it() -> None:
@@ -211,6 +244,45 @@ def test_a_condition_before_the_next_leg_that_nothing_proves_inhibits() -> None:
     first, last = hops_of(path(known, "1", "3"))
     assert [retest.tests for retest in first.retests()] == [("test_no_migration_is_left",)]
     assert last.retests() == ()
+
+
+GITLAB = {"what": "every migration in the background has ended", "source": "the vendor's upgrade notes"}
+
+
+@pytest.mark.parametrize("proof", ["", "test_no_migration_is_active"])
+def test_what_the_installed_release_wants_before_it_is_left_comes_before_the_first_leg(proof: str) -> None:
+    """V15: 14.3.0 -> 14.10.0 in one hop broke on a migration of 14.3 that was still active."""
+    waits = GITLAB | ({"acceptance_test": proof} if proof else {})
+    known = product(
+        record(
+            "14.0.5",
+            ">=13.12.0,<14.0.0",
+            version_scheme="semver",
+            covers=[">=14.0.0,<14.10.0"],
+            before_leaving=[waits],
+        ),
+        record("14.10.0", ">=14.0.0,<14.10.0", version_scheme="semver"),
+    )
+    found = path(known, "14.3.0", "14.10.0")
+    assert stops(found) == ["14.10.0"]
+    told = [(f.key, f.subject) for f in path_told(found) if f.inhibits]
+    assert told == ([] if proof else [("release-leg-condition", "app 14.3.0")])
+    (hop,) = hops_of(found)
+    assert [retest.subjects for retest in hop.beforehand()] == [("every migration in the background has ended",)]
+    assert [retest.tests for retest in hop.beforehand()] == [(proof,) if proof else ()]
+    assert hop.retests() == ()
+    assert hops_from([hop.as_json()]) == (hop,), "what is pinned is what is asked"
+
+
+def test_what_the_installed_release_wants_is_asked_before_the_first_leg_alone_and_before_a_way_back_too() -> None:
+    known = product(
+        record("1", "==0", before_leaving=[GITLAB], downgrade_to=["==0"]),
+        record("2", "==1", before_leaving=[GITLAB | {"acceptance_test": "test_x"}]),
+        record("3", "==2"),
+        record("0", "==0.1"),
+    )
+    assert [len(leg.before) for leg in path(known, "1", "3").legs] == [1, 0]
+    assert [len(leg.before) for leg in path(known, "1", "0", named=Named(downgrade=True)).legs] == [1]
 
 
 JENKINS = product(
@@ -319,6 +391,22 @@ def test_what_does_not_fit_between_records_is_told() -> None:
     assert [misfit.release for misfit in between_faults(mixed)] == ["2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("covers", "of_three", "told"),
+    [
+        ([">=1,<9"], [], "'>=1,<9' holds 3, which app/3 describes"),
+        ([">=2,<2.8"], [">=2.5,<4"], "'>=2,<2.8' overlaps with what app/3 covers"),
+        (["==2.*"], [">=2.5,<4"], "'==2.*' overlaps with what app/3 covers"),
+        ([">=2,<3"], ["==3.*"], ""),
+    ],
+)
+def test_a_version_is_spoken_for_by_one_record_alone(covers: list[str], of_three: list[str], told: str) -> None:
+    """Whoever is on it would have a mandatory stop behind that was never made: 1.5 -> 3 would not stop at 2."""
+    known = (record("2", ">=1,<2", covers=covers), record("3", ">=1,<3", stops=("2",), covers=of_three))
+    found = {misfit.release: misfit for misfit in between_faults(known)}
+    assert (found["2"].path, found["2"].message) == (("covers", 0), told) if told else not found
+
+
 def test_a_plan_for_another_version_than_its_record_describes_is_told_once() -> None:
     wanted = record("3", ">=1,<3")
     found = release_findings(wanted, product_of(wanted), from_version="1", to_version="3.1")
@@ -355,13 +443,17 @@ def graphs(draw: st.DrawFn) -> tuple[ReleaseRecord, ...]:
 
 
 def valid(ways: dict[int, ReleaseRecord], way: tuple[int, ...], start: int) -> bool:
-    """By the book: hops supported, nothing recalled, every stop that a release on the way demands is on the way."""
+    """By the book: hops supported, nothing recalled, every stop that any release up to the last demands is made."""
     froms = (start, *way[:-1])
     return (
         all(ways[new].supports(str(old)) for old, new in zip(froms, way, strict=True))
         and not any(ways[new].recalled for new in way)
         and all(
-            int(stop.release) in way for new in way for stop in ways[new].mandatory_stops if start < int(stop.release)
+            int(stop.release) in way
+            for number, one in ways.items()
+            if start < number <= way[-1]
+            for stop in one.mandatory_stops
+            if start < int(stop.release)
         )
     )
 

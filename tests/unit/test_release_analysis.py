@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from changeover.adapters.check_files import load_catalogue
+from changeover.domain.check import CheckStage
+from changeover.domain.finding import Severity
+from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.legs import hops_of
 from changeover.domain.path import Product
+from changeover.domain.path_findings import KEYS
+from changeover.domain.plan_check import WAIVABLE
 from changeover.domain.release import ReleaseRecord
+from changeover.domain.release_checks import as_told
+from changeover.domain.waiver import Waiver
+from changeover.settings import load
 from changeover.usecases.analysis import analyse_release
 from changeover.usecases.legs import hops
-from changeover.usecases.tools import Answer, Reply, Upgrade
-from changeover.usecases.transition import entry_conditions
+from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
+from changeover.usecases.transition import check_entry, entry_conditions
+from changeover.usecases.waivers import with_waivers
 from tests.support.world import World, release
 
+MONTH = timedelta(days=31)
+EMPTY_READINESS = GateResult(
+    "readiness", "production", (("ready", ""),), (CheckResult("ready", "", CheckState.PASSED),), ("plan",), ("plan",)
+)
 STEP = {"id": "reindex", "series": "2.3", "when": "after", "title": "Rebuild the index", "source": "notes"}
 
 
@@ -77,7 +93,115 @@ def test_a_record_that_cannot_be_read_inhibits(tmp_path: Path) -> None:
 def test_a_recall_refuses_the_entry_and_leaves_the_way_back_open(tmp_path: Path) -> None:
     recall = {"since": date(2026, 2, 1), "reason": "loses issues", "may_lift": ["vendor"], "source": "mail"}
     recalled = record("2.6.0", ">=2.0,<2.6", recall=recall)
-    forward = upgrade_over(World(tmp_path), recalled)
-    assert "2.6.0 was recalled on 2026-02-01" in entry_conditions(forward, date(2026, 8, 14))["release-applicable"]
+    world = World(tmp_path)
+    forward = upgrade_over(world, recalled)
+    answer = check_entry(forward, world.tools())
+    assert answer.reply is Reply.NO
+    assert "release-applicable: failed: tracker 2.6.0 was recalled on 2026-02-01" in answer.text
     backward = dataclasses.replace(forward, run=dataclasses.replace(forward.run, mode="back-out"))
-    assert entry_conditions(backward, date(2026, 8, 14))["release-applicable"] == ""
+    found = entry_conditions(backward, date(2026, 8, 14), backward.release_findings())
+    assert found["release-applicable"] == ""
+
+
+DEFECT = {
+    "id": "CVE-9",
+    "title": "It leaks mail",
+    "affects": ["==2.6.0"],
+    "severity": "inhibitor",
+    "applies_if": "mail comes in by IMAP",
+    "source": "advisory",
+}
+
+
+@dataclasses.dataclass
+class Content:
+    """Waivers alone; the analysis of clients is not asked here."""
+
+    given: tuple[Waiver, ...] = ()
+
+    def waivers(self, client: str) -> tuple[Waiver, ...]:
+        return self.given
+
+
+def waiver(**changes: Any) -> Waiver:
+    given = {
+        "id": "W-9",
+        "key": "release-defect",
+        "subject": "CVE-9",
+        "reason": "this client has no mail at all",
+        "by": "owner",
+        "given_on": "2026-08-01",
+        "expires_on": "2026-08-31",
+    }
+    return Waiver.model_validate(given | changes)
+
+
+def knowing(world: World, *waivers: Waiver) -> Tools:
+    content: Any = Content(waivers)
+    return dataclasses.replace(world.tools(), catalogue=load_catalogue(load({}).checks), content=content)
+
+
+def test_a_defect_that_stops_an_upgrade_stops_it_until_it_is_waived_for_this_client(tmp_path: Path) -> None:
+    """Without a way on, one defect of a feature that few use would block every client there is."""
+    world = World(tmp_path)
+    upgrade = upgrade_over(world, record("2.6.0", ">=2.0,<2.6", known_defects=[DEFECT]))
+    refused = check_entry(upgrade, knowing(world))
+    assert refused.reply is Reply.NO
+    assert "2.6.0 has it: It leaks mail; no fix is known; concerns whoever meets this: mail comes" in refused.text
+    assert analyse_release(upgrade, knowing(world)).reply is Reply.NO
+    assert check_entry(upgrade, knowing(world, waiver())).reply is Reply.YES
+    answer = analyse_release(upgrade, knowing(world, waiver()))
+    assert answer.reply is Reply.YES
+    assert answer.text.startswith("2 findings, none inhibits, 1 waived")
+    gate = world.ledger.gates(upgrade.run.key)[-1][1]
+    (found,) = (finding for finding in gate.findings if finding.key == "release-defect")
+    assert found.waived is not None
+    assert (found.groups, found.waived.waiver) == (("defects",), "W-9")
+    assert found.remediation.startswith("Plan a release in which it is repaired")
+    ended = with_waivers(EMPTY_READINESS, upgrade, dataclasses.replace(knowing(world), clock=lambda: world.now + MONTH))
+    assert ended.reasons() == ("waivers-valid: failed: W-9 (release-defect, CVE-9) ended on 2026-08-31",)
+
+
+def test_a_waiver_that_does_not_count_for_a_release_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    upgrade = upgrade_over(world, record("2.6.0", ">=2.0,<2.6", known_defects=[DEFECT]))
+    others = waiver(id="W-8", key="impact-endpoint-moved", subject="prod1/feed")
+    answer = analyse_release(upgrade, knowing(world, waiver(subject="CVE-8"), others))
+    assert answer.text.endswith("; waiver W-9 matches no finding: withdraw it"), "those of other checks are not judged"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["release-recalled", "release-version", "release-target", "release-record-unreadable", "release-path"],
+)
+def test_what_the_vendor_does_not_support_may_never_be_waived(key: str) -> None:
+    check = load_catalogue(load({}).checks).find(key)
+    assert check is not None
+    assert not check.waivable
+
+
+def test_a_plan_is_told_the_same_as_its_runs_ask() -> None:
+    catalogue = load_catalogue(load({}).checks)
+    inhibitors = [check for check in catalogue.at(CheckStage.RELEASE) if check.severity is Severity.INHIBITOR]
+    assert {check.key for check in inhibitors if check.waivable} == WAIVABLE
+
+
+def test_every_finding_that_records_give_rise_to_is_in_the_catalogue(tmp_path: Path) -> None:
+    """So that it has an audience, groups, and something to do about it."""
+    catalogue = load_catalogue(load({}).checks)
+    full = {
+        "manual_steps": [STEP],
+        "known_defects": [DEFECT],
+        "changed": [{"kind": "endpoint", "what": "rpc", "from": "/", "to": "/rpc/", "source": "notes"}],
+        "terms": [{"kind": kind, "what": "It changes", "source": "notes"} for kind in ("licence", "support")],
+        "irreversible": [{"what": "It drops a table", "way_back": "restore it", "source": "notes"}],
+        "before_leaving": [{"what": "its work has ended", "source": "notes"}],
+    }
+    way = (record("2.3", ">=2.0,<2.3", **full), record("2.6.0", "==2.3", **full))
+    found = as_told(upgrade_over(World(tmp_path), *way, faults=("x",)).release_findings(), catalogue)
+    keys = {finding.key for finding in found} | set(KEYS.values()) | {"release-recall-lifted"}
+    assert all(finding.groups and finding.remediation and finding.actions for finding in found)
+    entries = {"release-changed" if key.startswith("release-changed-") else key for key in keys}
+    assert entries == {check.key for check in catalogue.at(CheckStage.RELEASE)}
+    less = as_told(found, catalogue, off={"release-changed", "release-defect"})
+    assert {f.key for f in found} - {f.key for f in less} == {"release-changed-endpoint"}, "an inhibitor stays"

@@ -131,6 +131,20 @@ def test_every_fault_of_a_record_is_told_at_once_with_its_line(content: Settings
     ]
 
 
+def test_a_version_without_quotes_hides_no_other_fault(content: Settings) -> None:
+    """YAML reads 1.1; what is held against the version is held against what was written."""
+    write(
+        content,
+        RELEASE.replace('\nversion: "1.10"', "\nversion: 1.10").replace(">=1.8,<1.10", "from 1.8")
+        + "covers: ['>=2']\n",
+    )
+    assert told(content) == [
+        "app/1.10.yaml:4: version: 1.10 without quotes is a number, 1.1, to YAML; text is meant here, write '1.10'",
+        "app/1.10.yaml:7: supported_from.0: not a version range: Invalid specifier: 'from 1.8'",
+        "app/1.10.yaml:12: covers: does not hold the version itself, 1.10",
+    ]
+
+
 BAD = {
     "digest": (
         "artefacts: {requirements: [app==1.10]}",
@@ -174,6 +188,35 @@ def test_a_defect_whose_ranges_make_no_sense_is_told(content: Settings, old: str
     write(content, RELEASE + DEFECT.replace(old, new))
     (fault,) = told(content)
     assert words in fault
+
+
+STOPS = "mandatory_stops: [{release: '1.9', reason: a, source: b}, {release: '1.9', reason: c, source: d}]\n"
+LIFTED = "lifted: {by: vendor, on: 2026-09-01, reason: Mended}"
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("downgrade_to: ['>=1.8']\n", "downgrade_to.0: '>=1.8' holds 1.10 or newer ones; a downgrade goes to older"),
+        (
+            "downgrade_to: ['==1.9', '==1.11']\n",
+            "downgrade_to.1: '==1.11' holds 1.10 or newer ones; a downgrade goes to",
+        ),
+        (STOPS, "mandatory_stops.1.release: '1.9' is named twice"),
+        (
+            "recall: {since: 2026-09-02, reason: It loses mail, may_lift: [vendor], source: mail, " + LIFTED + "}\n",
+            "recall.lifted.on: 2026-09-01 lies before the recall, 2026-09-02",
+        ),
+        ("downgrade_to: ['>=1.9,<1.8']\n", "downgrade_to.0: '>=1.9,<1.8' contradicts itself: no version can be in it"),
+        (DEFECT.replace("'<1.9'", "'>=1.9,<1.8'"), "known_defects.0.affects.0: '>=1.9,<1.8' contradicts itself"),
+        ("requires: {python: ','}\n", "requires.python: not a version range: ','"),
+        ("requires: {python: '>=9,<8'}\n", "requires.python: '>=9,<8' contradicts itself"),
+        ("downgrade_to: [',']\n", "downgrade_to.0: not a version range: ','"),
+    ],
+)
+def test_what_contradicts_itself_is_told(content: Settings, more: str, fault: str) -> None:
+    write(content, RELEASE + more)
+    assert any(f" {fault}" in one for one in told(content)), told(content)
 
 
 def test_records_that_do_not_fit_each_other_are_told_at_their_lines(content: Settings) -> None:
@@ -264,6 +307,19 @@ def test_a_downgrade_that_the_plan_names_and_the_vendor_offers_is_in_order(conte
     newer = RELEASE.replace('"1.10"', '"1.11"').replace(">=1.8,<1.10", "==1.10") + "downgrade_to: ['==1.10']\n"
     write(content, newer, "app/1.11")
     assert check(content) == []
+
+
+def test_a_defect_that_a_waiver_may_pass_over_is_a_note(content: Settings) -> None:
+    """A plan that may go on under a waiver has to load; whether one counts is asked by every run."""
+    inhibits = DEFECT.replace("'<1.9'", "'==1.10'").replace("'1.9'", "'1.11'").replace("}", ", severity: inhibitor}")
+    write(content, RELEASE + inhibits)
+    (plan,) = check_plans([content.plans], DiskShelf(content), now=datetime(2026, 11, 25, tzinfo=UTC)).plans
+    assert plan.ok
+    (note,) = (note for note in plan.notes if "D-1" in note.message)
+    assert note.path == "release"
+    assert note.message == (
+        "1.10 has it: It leaks; fixed in 1.11; every run refuses, unless a waiver for release-defect names D-1"
+    )
 
 
 # ---- the path for programs

@@ -89,6 +89,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Record(config.stash[_CONTEXT]["unreachable"], path.with_name(RESULTS)))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where only some tests are wanted, the others are as if they were not there."""
+    wanted = config.stash[_CONTEXT].get("only")
+    if wanted:
+        items[:] = [item for item in items if _place(item)[0].rpartition("::")[2] in wanted]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _on_every_host(_testinfra_host: Any) -> None:
     """Every test is asked of every host, whether it takes `host` or not."""

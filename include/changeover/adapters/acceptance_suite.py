@@ -45,6 +45,7 @@ class PytestAcceptanceSuite:
         evidence: Path,
         timeout: timedelta,
         begin: Callable[[], bool] = lambda: True,
+        only: Sequence[str] = (),
     ) -> SuiteRun:
         """A test that was not collected for a planned host is declared all the same, and so is missed by the gate."""
         tests = self._root / application
@@ -55,7 +56,7 @@ class PytestAcceptanceSuite:
             _private_directory() as directory,
             connections(directory, hosts, credentials, lifetime=timeout + timedelta(minutes=1)) as unreachable,
         ):
-            context = _context(application, hosts, target_version, environment, unreachable)
+            context = _context(application, hosts, target_version, environment, unreachable) | {"only": list(only)}
             (directory / CONTEXT).write_text(json.dumps(context, default=str), encoding="utf-8")
             try:
                 status = _run_pytest(directory, tests, hosts, credentials, timeout, begin)

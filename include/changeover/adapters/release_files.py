@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from changeover.adapters.document_files import UnusableFileError, demand, read_bytes, stay_inside, unusable
 from changeover.adapters.document_search import Kind, placed
 from changeover.adapters.schema_faults import add_faults, validate
-from changeover.adapters.yaml_text import read_yaml
+from changeover.adapters.yaml_text import YamlText, read_yaml
 from changeover.domain.fault import Fault, Reading, dotted
-from changeover.domain.path import Product, between_faults
+from changeover.domain.path import Product
 from changeover.domain.release import ReleaseRecord
 from changeover.domain.release_faults import record_faults
+from changeover.domain.release_misfits import between_faults
 
 
 def load_release(name: str, *, releases: Path) -> ReleaseRecord:
@@ -70,7 +72,7 @@ def _read(path: Path) -> Reading[ReleaseRecord]:
     record = validate(document, ReleaseRecord)
     if not document.broken and isinstance(document.data, dict):
         if record is None:
-            add_faults(document, record_faults(document.data))
+            add_faults(document, record_faults(_as_meant(document)))
         for key, of_path in (("product", path.parent.name), ("release", path.name.removesuffix(".yaml"))):
             told = document.data.get(key)
             if isinstance(told, str) and told != of_path and not document.was_refused((key,)):
@@ -79,6 +81,13 @@ def _read(path: Path) -> Reading[ReleaseRecord]:
     faults = tuple(sorted(set(document.faults)))
     digest = hashlib.sha256(raw).hexdigest()
     return Reading(str(path), None if faults else record, faults, digest, document.line)
+
+
+def _as_meant(document: YamlText) -> dict[str, Any]:
+    """A version without quotes is a number to YAML, which is told; as it was written, it tells of what hangs on it."""
+    data: dict[str, Any] = document.data
+    written = document.written.get(("version",))
+    return data if written is None or isinstance(data.get("version"), str) else {**data, "version": written}
 
 
 def _product(directory: Path, *, root: Path | None = None) -> Product:
@@ -90,7 +99,8 @@ def _product(directory: Path, *, root: Path | None = None) -> Product:
     records = tuple(reading.document for reading in readings if reading.document is not None)
     unread = [str(fault) for reading in readings for fault in reading.faults]
     misfits = [str(fault) for reading in readings for fault in _misfits(reading, records)]
-    return Product(directory.name, records, (*unread, *misfits))
+    others = sorted({found.parent.name for found in directory.parent.glob("*/*.yaml")} - {directory.name})
+    return Product(directory.name, records, (*unread, *misfits), str(directory), tuple(others))
 
 
 def _beside_others(reading: Reading[ReleaseRecord]) -> Reading[ReleaseRecord]:

@@ -53,8 +53,9 @@ the product:
 
 - A **hop** from one version to a release is supported when one of the release's `supported_from` ranges holds the
   version. The planner takes the fewest supported hops; of equal ways, the one with the newest stops.
-- A **mandatory stop** that a release on the way demands is made, and its own stops in turn; a hop never jumps over
-  one. Whoever is on a version that the stop's record `covers` has made it already.
+- A **mandatory stop** is made, whichever release between the two versions demands it: the wanted one, a stop on the
+  way, or one that is only passed (its manual steps are taken over too). A hop never jumps over one. Whoever is on a
+  version that the stop's record `covers` has made it already.
 - Each hop is a **leg** with a restore point of its own, a gate (the release accepted on every host, and its
   `before_leaving`), and a share of the window by the records' `estimates`. Where a leg has no estimate, no share is
   made up.
@@ -86,6 +87,9 @@ A plan whose way has several legs takes them all, in each environment one after 
   leg begins. The last leg's gate is the lane's own acceptance.
 - A condition under `before_leaving` names the `acceptance_test` that proves it. The gate of the leg wants that test to
   have run and passed; a leg that would end at a condition without one is refused (`release-leg-condition`).
+- The conditions of the release that is **installed** (the records that speak for it) hold for the first leg. Their
+  tests, and no others, run on the old release before its restore point is taken and traffic closes (gate
+  `before_leaving`), on the baseline's copy of the data first. A "no" refuses the environment; nothing is touched.
 - **The back-out of any leg goes to the first leg's restore point**, and is proven by the acceptance of the plan's
   `from_version`. A lane ends on one of the plan's two versions: nobody planned to work on a stop. The later legs'
   restore points stay on the hosts for a person who has to go back to a stop by hand.

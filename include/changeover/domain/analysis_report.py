@@ -78,7 +78,7 @@ class AnalysisReport:
 
     @property
     def waived(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.waived)
+        return tuple(finding for finding in (*self.release_findings, *self.findings) if finding.waived)
 
     @property
     def advisories(self) -> tuple[Finding, ...]:

@@ -18,8 +18,12 @@ Amount = Annotated[int, Field(ge=0)]
 
 
 class CheckStage(StrEnum):
-    """When a check is asked. `baseline` is the readiness check of the rehearsal, before restore points are proven."""
+    """When a check is asked. `release` looks at the vendor's records alone; `baseline` is the readiness check of the
 
+    rehearsal, before restore points are proven.
+    """
+
+    RELEASE = "release"
     ANALYSIS = "analysis"
     BASELINE = "baseline"
     READINESS = "readiness"
@@ -34,7 +38,9 @@ class Check(Document):
     severity: Severity
     stages: tuple[CheckStage, ...] = Field(min_length=1)
     scope: Literal["host", "environment"] = "host"
-    measured_by: Literal["ssh_probe", "discover", "artefacts", "ledger", "cmdb", "pytest", "great_expectations"]
+    measured_by: Literal[
+        "release_record", "ssh_probe", "discover", "artefacts", "ledger", "cmdb", "pytest", "great_expectations"
+    ]
     thresholds: Mapping[Name, Amount] = Field(default_factory=dict)
     """Whole numbers; the unit is the end of the name (`_bytes`, `_percent`, `_milliseconds`, `_hours`)."""
     remediation: Line

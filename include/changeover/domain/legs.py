@@ -11,6 +11,7 @@ from changeover.domain.acceptance import Retest
 from changeover.domain.batch import base_step
 from changeover.domain.path import UpgradePath
 
+Pairs = tuple[tuple[str, str], ...]
 _LEG = re.compile(r"(.+)_leg([0-9]+)")
 
 
@@ -22,8 +23,10 @@ class Hop:
     count: int
     from_version: str
     to_version: str
-    conditions: tuple[tuple[str, str], ...] = ()
+    conditions: Pairs = ()
     """What has to be true before the next leg → the acceptance test that proves it."""
+    before: Pairs = ()
+    """The same before this leg, where no gate before it asks: of the release that is installed."""
 
     @property
     def first(self) -> bool:
@@ -52,16 +55,22 @@ class Hop:
 
     def retests(self) -> tuple[Retest, ...]:
         """The vendor's conditions before the next leg, as what the gate has to see tested."""
-        if self.last:
-            return ()
-        return tuple(
-            Retest(f"before-leaving-{number}", (what,), "provider", (test,))
-            for number, (what, test) in enumerate(self.conditions, start=1)
-        )
+        return () if self.last else _proofs(self.conditions)
+
+    def beforehand(self) -> tuple[Retest, ...]:
+        """The vendor's conditions before this leg, as what has to be seen tested before the restore point is taken."""
+        return _proofs(self.before)
 
     def as_json(self) -> dict[str, Any]:
-        conditions = [list(condition) for condition in self.conditions]
-        return {"from": self.from_version, "to": self.to_version, "conditions": conditions}
+        conditions, before = ([list(each) for each in told] for told in (self.conditions, self.before))
+        return {"from": self.from_version, "to": self.to_version, "conditions": conditions, "before": before}
+
+
+def _proofs(conditions: Pairs) -> tuple[Retest, ...]:
+    return tuple(
+        Retest(f"before-leaving-{number}", (what,), "provider", (test,) if test else ())
+        for number, (what, test) in enumerate(conditions, start=1)
+    )
 
 
 def hops_of(path: UpgradePath) -> tuple[Hop, ...]:
@@ -74,7 +83,10 @@ def hops_of(path: UpgradePath) -> tuple[Hop, ...]:
             len(path.legs),
             leg.from_version,
             leg.to_version if leg.number < len(path.legs) else path.to_version,
-            tuple((condition.what, condition.acceptance_test) for condition in leg.record.before_leaving),
+            *(
+                tuple((condition.what, condition.acceptance_test) for condition in each)
+                for each in (leg.record.before_leaving, leg.before)
+            ),
         )
         for leg in path.legs
     )
@@ -89,7 +101,7 @@ def hops_from(told: Iterable[Mapping[str, Any]]) -> tuple[Hop, ...]:
             len(legs),
             str(leg["from"]),
             str(leg["to"]),
-            tuple((str(what), str(test)) for what, test in leg["conditions"]),
+            *(tuple((str(what), str(test)) for what, test in leg[part]) for part in ("conditions", "before")),
         )
         for number, leg in enumerate(legs, start=1)
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cmp_to_key
-from typing import NamedTuple
 
 from changeover.domain.named import NOTHING_NAMED, Named
 from changeover.domain.release import (
     ChangedThing,
+    Condition,
     KnownDefect,
+    MandatoryStop,
     ManualStep,
     ReleaseRecord,
     downgrade_text,
@@ -33,6 +34,17 @@ class Product:
     name: str
     records: tuple[ReleaseRecord, ...]
     faults: tuple[str, ...] = ()
+    place: str = field(default="", compare=False)
+    """Where its records are looked for."""
+    others: tuple[str, ...] = field(default=(), compare=False)
+    """Products that have records there."""
+
+    @property
+    def unknown(self) -> str:
+        """What is said where none of its records can be read."""
+        there = f" in {self.place}" if self.place else ""
+        others = f"; there are records of {', '.join(self.others)}" if self.others and not self.faults else ""
+        return f"there is no readable release record of {self.name}{there}{others}"
 
 
 class Answer(StrEnum):
@@ -60,6 +72,8 @@ class Leg:
     share: float | None = None
     """Part of the window, by the records' estimates; None when one of the legs has none."""
     last: bool = True
+    before: tuple[Condition, ...] = ()
+    """What has to be true before it begins, and no gate of a leg before it asks: of the release that is installed."""
 
     @property
     def to_version(self) -> str:
@@ -128,51 +142,6 @@ def product_of(record: ReleaseRecord) -> Product:
     return Product(record.product, (record,))
 
 
-class Misfit(NamedTuple):
-    """Something in the record of a release that does not fit the product's other records."""
-
-    release: str
-    path: tuple[str | int, ...]
-    message: str
-
-
-def between_faults(records: Sequence[ReleaseRecord]) -> tuple[Misfit, ...]:
-    """What does not fit between the records of one product."""
-    if len(schemes := sorted({record.version_scheme for record in records})) > 1:
-        text = f"the records of one product use one scheme, not {' and '.join(schemes)}"
-        return tuple(Misfit(record.release, ("version_scheme",), text) for record in records)
-    known = {record.release: record for record in records}
-    try:
-        in_order(records)
-    except VersionError as exc:
-        return tuple(Misfit(record.release, ("version",), str(exc)) for record in records)
-    return tuple(
-        misfit
-        for number, record in enumerate(records)
-        for misfit in (*_described_twice(record, records[:number]), *_misnamed(record, known))
-    )
-
-
-def _described_twice(record: ReleaseRecord, others: Sequence[ReleaseRecord]) -> Iterator[Misfit]:
-    for other in others:
-        if same_version(other, record):
-            text = f"{record.version} is described by {other.product}/{other.release} too"
-            yield Misfit(record.release, ("version",), text)
-
-
-def _misnamed(record: ReleaseRecord, known: Mapping[str, ReleaseRecord]) -> Iterator[Misfit]:
-    """Releases that it names have a record, and are older."""
-    named: list[tuple[tuple[str | int, ...], str]] = [(("follows",), record.follows)] if record.follows else []
-    named += [
-        (("mandatory_stops", place, "release"), stop.release) for place, stop in enumerate(record.mandatory_stops)
-    ]
-    for path, name in named:
-        if name not in known:
-            yield Misfit(record.release, path, f"there is no release record '{record.product}/{name}'")
-        elif not older(known[name].version, record.version, record.version_scheme):
-            yield Misfit(record.release, path, f"{known[name].version} is not older than {record.version}")
-
-
 def plan_path(product: Product, *, from_version: str, to_version: str, named: Named = NOTHING_NAMED) -> UpgradePath:
     """The fewest supported hops with every mandatory stop; of equal ways the one with the newest stops."""
 
@@ -180,7 +149,7 @@ def plan_path(product: Product, *, from_version: str, to_version: str, named: Na
         return UpgradePath(product.name, from_version, to_version, answer, reasons=reasons, faults=product.faults)
 
     if not product.records:
-        return said(Answer.TARGET, f"there is no readable release record of {product.name}")
+        return said(Answer.TARGET, product.unknown)
     scheme = product.records[0].version_scheme
     records = tuple(record for record in product.records if record.version_scheme == scheme)
     try:
@@ -195,7 +164,7 @@ def _plan(
     product: Product, from_version: str, to_version: str, said: Callable[..., UpgradePath], named: Named
 ) -> UpgradePath:
     records, scheme = product.records, product.records[0].version_scheme
-    if same(from_version, to_version, scheme):
+    if same(from_version, to_version, scheme) and any(record.speaks_for(to_version) for record in records):
         return said(Answer.NO_OP, no_op_text(to_version))
     target = next((record for record in records if same(record.version, to_version, scheme)), None)
     if target is None:
@@ -248,7 +217,8 @@ def _down(product: Product, target: ReleaseRecord, from_version: str) -> Upgrade
         offered = " or ".join(installed.downgrade_to) or "nothing older"
         text = f"the vendor supports going back from {from_version} to {offered}, not to {to_version}"
         return _because(refused, text)
-    leg = Leg(1, from_version, target, (), _defects(records, to_version), 1.0)
+    before = leaving(records, from_version)
+    leg = Leg(1, from_version, target, (), _defects(records, to_version), 1.0, before=before)
     return UpgradePath(product.name, from_version, to_version, Answer.PATH, (leg,), faults=product.faults)
 
 
@@ -267,12 +237,18 @@ def _defects(records: Iterable[ReleaseRecord], version: str) -> tuple[KnownDefec
     return tuple(found.values())
 
 
-State = tuple[int, frozenset[int]]
-"""A release (by its place in the span) and the stops that have still to be made before it."""
+def leaving(records: Iterable[ReleaseRecord], installed: str) -> tuple[Condition, ...]:
+    """What the vendor wants to be true before the release that is installed is left."""
+    found = [condition for record in records if record.speaks_for(installed) for condition in record.before_leaving]
+    return tuple(dict.fromkeys(found))
 
 
 class _Search:
-    """Backwards from the wanted release, so that the stops it demands are known before they are reached."""
+    """The fewest hops, backwards from the wanted release. Releases are named by their place in the span.
+
+    A stop is made whoever demands it: the wanted release, a stop on the way, or one that is passed, whose manual steps
+    are taken over too.
+    """
 
     def __init__(self, product: Product, target: ReleaseRecord, from_version: str, named: Named) -> None:
         self.product, self.target, self.installed, self.named = product, target, from_version, named
@@ -282,6 +258,10 @@ class _Search:
         self.span = tuple(record for record in newer if not older(target.version, record.version, scheme))
         self.place = {record.release: place for place, record in enumerate(self.span)}
         self.end = self.place[target.release]
+        demanded = [at for _, _, at in self._demanded()]
+        self.nowhere = None in demanded
+        """A stop is demanded that no record describes: nobody can make it."""
+        self.stops = frozenset(at for at in demanded if at is not None)
 
     def path(self) -> UpgradePath:
         stops = self.shortest()
@@ -303,26 +283,27 @@ class _Search:
 
     def shortest(self) -> list[int] | None:
         """Places of the releases on the way, oldest first."""
-        start: State = (self.end, self._demanded(self.end))
-        came: dict[State, State | None] = {start: None}
-        queue = deque([start])
+        came: dict[int, int | None] = {self.end: None}
+        queue = deque(() if self.nowhere else [self.end])
         while queue:
-            state = queue.popleft()
-            place, pending = state
-            if not pending and self._hop(self.installed, place):
-                return list(_back(came, state))
-            for before in self._before(place, pending):
+            place = queue.popleft()
+            if self._stop_before(place) is None and self._hop(self.installed, place):
+                return list(_back(came, place))
+            for before in self._before(place):
                 if before not in came:
-                    came[before] = state
+                    came[before] = place
                     queue.append(before)
         return None
 
-    def _before(self, place: int, pending: frozenset[int]) -> Iterator[State]:
+    def _stop_before(self, place: int) -> int | None:
+        return max((stop for stop in self.stops if stop < place), default=None)
+
+    def _before(self, place: int) -> Iterator[int]:
         """What a supported hop to this place may come from without jumping over a stop; the newest first."""
-        for earlier in range(place - 1, max(pending, default=0) - 1, -1):
+        for earlier in range(place - 1, (self._stop_before(place) or 0) - 1, -1):
             record = self.span[earlier]
             if not record.recalled and self._hop(record.version, place):
-                yield earlier, (pending - {earlier}) | self._demanded(earlier)
+                yield earlier
 
     def _hop(self, old: str, place: int) -> bool:
         """Supported by the vendor, and no detour over another line of releases unless that is named."""
@@ -331,19 +312,16 @@ class _Search:
             self.named.change_of_line or not change_of_line(old, record.version, record.version_scheme)
         )
 
-    def _demanded(self, place: int) -> frozenset[int]:
-        """Stops that this release demands of whoever comes from the installed one; none that was made already."""
-        record = self.span[place]
-        return frozenset(
-            place if at is None else at for stop in record.mandatory_stops for at in self._open(stop.release)
-        )
-
-    def _open(self, release: str) -> Iterator[int | None]:
-        record = next((record for record in self.records if record.release == release), None)
-        if record is None:
-            yield None  # nobody can stop there: the release is out of reach
-        elif release in self.place and not record.speaks_for(self.installed):
-            yield self.place[release]
+    def _demanded(self) -> Iterator[tuple[ReleaseRecord, MandatoryStop, int | None]]:
+        """Stops that are not made yet: who demands each, and its place; None where no record describes it."""
+        known = {record.release: record for record in self.records}
+        for record in self.span:
+            for stop in record.mandatory_stops if not record.speaks_for(self.installed) else ():
+                at = known.get(stop.release)
+                if at is None:
+                    yield record, stop, None
+                elif stop.release in self.place and not at.speaks_for(self.installed):
+                    yield record, stop, self.place[stop.release]
 
     def _legs(self, stops: list[int]) -> tuple[Leg, ...]:
         froms = [self.installed, *(self.span[place].version for place in stops[:-1])]
@@ -360,7 +338,11 @@ class _Search:
         times = [leg.estimate for leg in legs]
         total = sum((time or timedelta() for time in times), timedelta()) if all(times) else None
         shares = [1.0 if len(legs) == 1 else time / total if total and time else None for time in times]
-        return tuple(replace(leg, share=share, last=leg is legs[-1]) for leg, share in zip(legs, shares, strict=True))
+        before = leaving(self.records, self.installed)
+        return tuple(
+            replace(leg, share=share, last=leg is legs[-1], before=before if leg is legs[0] else ())
+            for leg, share in zip(legs, shares, strict=True)
+        )
 
     def _crossed(self, old: str, place: int) -> tuple[ReleaseRecord, ...]:
         return tuple(
@@ -376,27 +358,32 @@ class _Search:
         yield from self._stops_told()
 
     def _stops_told(self) -> Iterator[str]:
-        for stop in self.target.mandatory_stops:
-            for at in self._open(stop.release):
-                where = "and there is no record of it" if at is None else f"{self.span[at].version}"
-                yield f"{self.target.version} demands a stop at {stop.release} ({where}): {stop.reason}"
+        for record, stop, at in self._demanded():
+            where = "and there is no record of it" if at is None else f"{self.span[at].version}"
+            yield f"{record.version} demands a stop at {stop.release} ({where}): {stop.reason}"
 
     def _no_way(self) -> Iterator[str]:
         yield from self._why_not_direct()
         for record in reversed(self.span[: self.end]):
             state = ", and it is recalled" if record.recalled else ""
             yield f"{record.version} can be reached from {' or '.join(record.supported_from)}{state}"
-        starts = [record.version for record in self.span[: self.end] if self._reaches(record)]
+        starts = [record for record in self.span[: self.end] if self._reaches(record)]
         if starts:
-            yield f"a way to {self.target.version} begins at {' or '.join(starts)}"
+            yield f"a way to {self.target.version} begins at {' or '.join(record.version for record in starts)}"
+        if starts and not starts[0].supports(self.installed):
+            wanted = " or ".join(starts[0].supported_from)
+            yield (
+                f"no record says how {self.installed} becomes {wanted}, from where {starts[0].version} can be reached: "
+                "go there by the vendor's own notes, or write the record of a release there"
+            )
 
     def _reaches(self, record: ReleaseRecord) -> bool:
         """Whether there is a way from that release, recalled or not: it may be what somebody runs."""
         return _Search(self.product, self.target, record.version, self.named).shortest() is not None
 
 
-def _back(came: dict[State, State | None], state: State) -> Iterator[int]:
-    at: State | None = state
+def _back(came: dict[int, int | None], place: int) -> Iterator[int]:
+    at: int | None = place
     while at is not None:
-        yield at[0]
+        yield at
         at = came[at]

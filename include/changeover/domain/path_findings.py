@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from changeover.domain.finding import Finding, Severity
 from changeover.domain.named import NOTHING_NAMED, Named
 from changeover.domain.path import Answer, Leg, Product, UpgradePath, plan_path
-from changeover.domain.release import ReleaseRecord, target_findings
+from changeover.domain.release import Condition, ReleaseRecord, target_findings
 
-_KEYS = {
+KEYS = {
     Answer.NO_OP: "release-no-op",
     Answer.DOWNGRADE: "release-downgrade",
     Answer.LINE: "release-line",
@@ -19,7 +19,7 @@ _KEYS = {
     Answer.TARGET: "release-target",
     Answer.BLOCKED: "release-path",
 }
-_REMEDIES = {
+REMEDIES = {
     Answer.DOWNGRADE: "Say under `downgrade` in the plan why it is wanted, if the vendor supports it.",
     Answer.LINE: "Say under `change_of_line` in the plan why the other line is wanted, or plan a release of this one.",
     Answer.RECALLED: "Plan another release, or have the recall lifted by who may.",
@@ -53,9 +53,9 @@ def path_told(path: UpgradePath) -> tuple[Finding, ...]:
         )
         for fault in path.faults
     ]
-    if path.answer in _KEYS:
+    if path.answer in KEYS:
         found.append(
-            Finding(_KEYS[path.answer], subject, "; ".join(path.reasons), remediation=_REMEDIES.get(path.answer, ""))
+            Finding(KEYS[path.answer], subject, "; ".join(path.reasons), remediation=REMEDIES.get(path.answer, ""))
         )
     if len(path.legs) > 1:
         found.append(_several_legs(path, subject))
@@ -86,15 +86,21 @@ def _several_legs(path: UpgradePath, subject: str) -> Finding:
     )
 
 
+def _unproven(conditions: Iterable[Condition], version: str, subject: str) -> Iterator[Finding]:
+    """Conditions before a version is left of which no acceptance test says whether they are met."""
+    for condition in conditions:
+        if not condition.acceptance_test:
+            text = f"nothing proves what has to be true before {version} is left: {condition.what}"
+            cure = "Write an acceptance test that proves it, and name it under `acceptance_test` in the release record."
+            yield Finding("release-leg-condition", subject, text, remediation=cure)
+
+
 def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
     subject = f"{path.product} {leg.from_version} -> {leg.to_version}"
     told = f"restore point {leg.restore_point}; gate: {leg.gate}; share of the window: {leg.share_text}"
     yield Finding("release-leg", subject, f"leg {leg.number} of {len(path.legs)}: {told}", Severity.ADVISORY)
-    for condition in leg.record.before_leaving if not leg.last else ():
-        if not condition.acceptance_test:
-            text = f"nothing proves what has to be true before {leg.to_version} is left: {condition.what}"
-            cure = "Write an acceptance test that proves it, and name it under `acceptance_test` in the release record."
-            yield Finding("release-leg-condition", subject, text, remediation=cure)
+    yield from _unproven(leg.before, leg.from_version, f"{path.product} {leg.from_version}")
+    yield from _unproven(leg.record.before_leaving if not leg.last else (), leg.to_version, subject)
     if leg.manual_steps:
         titles = "; ".join(step.title for step in leg.manual_steps)
         text = f"the vendor asks for {len(leg.manual_steps)} manual steps: {titles}"
@@ -104,7 +110,8 @@ def _leg_findings(path: UpgradePath, leg: Leg) -> Iterator[Finding]:
         yield Finding(f"release-changed-{thing.kind}", thing.what, text, Severity.ADVISORY)
     for defect in leg.defects:
         fixed = f"fixed in {', '.join(defect.fixed_in)}" if defect.fixed_in else "no fix is known"
-        text = f"{leg.to_version} has it: {defect.title}; {fixed}"
+        whom = f"; concerns whoever meets this: {defect.applies_if}" if defect.applies_if else ""
+        text = f"{leg.to_version} has it: {defect.title}; {fixed}{whom}"
         yield Finding("release-defect", defect.id, text, Severity(defect.severity), defect.workaround)
     for record in leg.crossed:
         for terms in record.terms:

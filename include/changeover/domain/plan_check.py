@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.client_day import client_day
 from changeover.domain.cover import contract_scope_faults
+from changeover.domain.finding import Finding
 from changeover.domain.freeze import Freezes
 from changeover.domain.lane import ENTRY_POINTS
 from changeover.domain.named import NOTHING_NAMED
@@ -72,6 +73,7 @@ def plan_notes(plan: Plan, library: Library, *, now: datetime) -> tuple[Told, ..
         *window_notes(plan, library.freezes, now=now),
         *_night_notes(plan),
         *_order_notes(plan, client_day(plan, now)),
+        *_defect_notes(plan, library),
     )
 
 
@@ -111,6 +113,30 @@ _OF_NEW = frozenset({"release-version", "release-target", "release-recalled"})
 """What is told of one end of the way alone."""
 
 
+WAIVABLE = frozenset({"release-defect"})
+"""What a named person may let an upgrade go on with (include/checks/release.yaml): told as a note, since a run asks."""
+
+
+def _defect_notes(plan: Plan, library: Library) -> Iterator[Told]:
+    if library.release is None:
+        return
+    for finding in _release_findings(plan, library.release, library.product):
+        if finding.inhibits and finding.key in WAIVABLE:
+            cure = f"; {finding.remediation}" if finding.remediation else ""
+            waiver = f"every run refuses, unless a waiver for {finding.key} names {finding.subject}"
+            yield (_AT[finding.key],), f"{finding.summary}{cure}; {waiver}"
+
+
+def _release_findings(plan: Plan, record: ReleaseRecord, product: Product | None) -> tuple[Finding, ...]:
+    return release_findings(
+        record,
+        product or product_of(record),
+        from_version=plan.from_version,
+        to_version=plan.to_version,
+        named=plan.named,
+    )
+
+
 def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) -> Iterator[Told]:
     """The way as a whole; where the planner stops at one of its ends, the other end is judged on its own."""
 
@@ -123,7 +149,7 @@ def _release_faults(plan: Plan, record: ReleaseRecord, product: Product | None) 
                 "; ".join(filter(None, (finding.summary, finding.remediation))),
             )
             for finding in found
-            if finding.inhibits and (not keys or finding.key in keys)
+            if finding.inhibits and finding.key not in WAIVABLE and (not keys or finding.key in keys)
         )
 
     old = plan.from_version if known(plan, "from_version") else ""

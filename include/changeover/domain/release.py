@@ -203,7 +203,8 @@ class Condition(Document):
     what: Line
     """What must be true, such as: the migrations in the background have ended."""
     acceptance_test: str = ""
-    """Name of the acceptance test that proves it; while there is none, no plan may have a leg that ends here."""
+    """Name of the acceptance test that proves it; while there is none, no plan may have a leg that ends here and
+    another after it, nor start from here."""
     source: Text
     """Where the vendor says so."""
 
@@ -264,7 +265,7 @@ class ReleaseRecord(Document):
     """Day on which the vendor published this version."""
     covers: Ranges = ()
     """Versions for which this record speaks, such as those of its series: whoever is on one has its manual steps behind
-    and its stop made. The version alone when empty."""
+    and its stop made, so that no version is covered by two records. The version alone when empty."""
     follows: ReleaseName | None = None
     """Release right before this one in the vendor's line. Its record has to be there: no step between is to be lost."""
     supported_from: Ranges = Field(min_length=1)

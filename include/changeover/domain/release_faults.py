@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
-from changeover.domain.version import SCHEMES, VersionError, parse, within
+from changeover.domain.version import SCHEMES, VersionError, leaves_room, parse, within
+from changeover.domain.window import calendar_day
 
 
 def unreadable(text: str, scheme: str = "pep440", *, probe: str = "0") -> str:
-    """Why a range cannot be read, or ""."""
+    """Why a range cannot be read, or holds nothing whatever; or ""."""
     try:
         within(probe, (text,), scheme)
+        return "" if leaves_room(text, scheme) else f"{text!r} contradicts itself: no version can be in it"
     except VersionError as exc:
         return str(exc)
-    return ""
 
 
 def record_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -26,6 +28,8 @@ def record_faults(document: Mapping[str, Any]) -> tuple[str, ...]:
         *_version_faults(document),
         *_named_twice(document, "manual_steps", "id"),
         *_named_twice(document, "known_defects", "id"),
+        *_named_twice(document, "mandatory_stops", "release"),
+        *_recall_faults(document),
         *_self_faults(document),
     )
 
@@ -61,6 +65,11 @@ def _range_faults(document: Mapping[str, Any], version: str, scheme: str) -> Ite
     readable = not any(unreadable(text, scheme, probe=version) for text in ranges)
     if ranges and readable and not within(version, ranges, scheme):
         yield f"covers: does not hold the version itself, {version}"
+    for number, text in enumerate(_list(document.get("downgrade_to"))):
+        if not isinstance(text, str) or unreadable(text, scheme, probe=version):
+            continue
+        if leaves_room(text, scheme, since=version):
+            yield f"downgrade_to.{number}: {text!r} holds {version} or newer ones; a downgrade goes to older"
 
 
 def _defect_faults(document: Mapping[str, Any], scheme: str) -> Iterator[str]:
@@ -70,15 +79,16 @@ def _defect_faults(document: Mapping[str, Any], scheme: str) -> Iterator[str]:
             if not isinstance(fixed, str):
                 continue
             where = f"known_defects.{number}.fixed_in.{place}"
+            readable = tuple(text for text in affects if not unreadable(text, scheme, probe=str(document["version"])))
             try:
-                if affects and within(fixed, affects, scheme):
+                parse(fixed, scheme)
+                if within(fixed, readable, scheme):
                     yield f"{where}: {fixed} is among the affected versions"
             except VersionError as exc:
                 yield f"{where}: {exc}"
-        if not _list(defect.get("fixed_in")):
-            for place, text in enumerate(affects):
-                if why := unreadable(text, scheme, probe=str(document["version"])):
-                    yield f"known_defects.{number}.affects.{place}: {why}"
+        for place, text in enumerate(affects):
+            if why := unreadable(text, scheme, probe=str(document["version"])):
+                yield f"known_defects.{number}.affects.{place}: {why}"
 
 
 def _named_twice(document: Mapping[str, Any], key: str, name: str) -> Iterator[str]:
@@ -86,6 +96,23 @@ def _named_twice(document: Mapping[str, Any], key: str, name: str) -> Iterator[s
     for number, found in enumerate(names):
         if isinstance(found, str) and found in names[:number]:
             yield f"{key}.{number}.{name}: {found!r} is named twice"
+
+
+def _recall_faults(document: Mapping[str, Any]) -> Iterator[str]:
+    recall = document.get("recall")
+    lifted = recall.get("lifted") if isinstance(recall, Mapping) else None
+    since, on = _day(recall, "since"), _day(lifted, "on")
+    if since and on and on < since:
+        yield f"recall.lifted.on: {on} lies before the recall, {since}"
+
+
+def _day(part: Any, key: str) -> date | None:
+    """None where it is missing or none; that is told by the schema."""
+    try:
+        day = calendar_day(part.get(key)) if isinstance(part, Mapping) else None
+    except ValueError:
+        return None
+    return day if isinstance(day, date) else None
 
 
 def _self_faults(document: Mapping[str, Any]) -> Iterator[str]:

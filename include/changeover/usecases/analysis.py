@@ -6,6 +6,7 @@ from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.usecases import client_analysis, fix
 from changeover.usecases.legs import pin_path
+from changeover.usecases.release_judgement import GATE, judge_release
 from changeover.usecases.tools import Answer, Tools, Upgrade, no, not_applicable, yes
 
 
@@ -13,7 +14,7 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
     """The vendor's path from here to there, and everything the release changes, as findings."""
     if upgrade.mode is Mode.BACK_OUT:
         return not_applicable("a back-out goes to the release that was there before")
-    findings = upgrade.release_findings()
+    judged = judge_release(upgrade, tools)
     pin_path(upgrade, tools)
     result = CheckResult(
         "release-record-read",
@@ -22,16 +23,20 @@ def analyse_release(upgrade: Upgrade, tools: Tools) -> Answer:
         f"{upgrade.release.product} {upgrade.release.version}",
     )
     gate = GateResult(
-        "release_analysis",
+        GATE,
         "",
         (("release-record-read", ""),),
         (result,),
         ("plan",),
         ("plan",),
-        findings,
+        judged.findings,
     )
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
-    return yes(f"{len(findings)} findings, none inhibits") if gate.passed else no(*gate.reasons())
+    if not gate.passed:
+        return no(*gate.reasons(), *judged.notes)
+    waived = sum(finding.waived is not None for finding in judged.findings)
+    also = f", {waived} waived" if waived else ""
+    return yes("; ".join((f"{len(judged.findings)} findings, none inhibits{also}", *judged.notes)))
 
 
 def analyse_client(upgrade: Upgrade, tools: Tools) -> Answer:

@@ -7,6 +7,7 @@ from changeover.domain.record import MarkKind
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.evidence import keep_business_data, rows_read
 from changeover.usecases.lane_facts import tell_versions
+from changeover.usecases.leaving import may_leave
 from changeover.usecases.legs import Walk, go_through, hops
 from changeover.usecases.restore_points import record_points
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
@@ -57,6 +58,9 @@ def build(upgrade: Upgrade, tools: Tools) -> Answer:
     data = {host.host: host.report["data"] for host in built.hosts if host.report.get("data") and host.host in own}
     if not data:
         return no("the baseline's business data could not be read: nothing to compare with afterwards")
+    leave = may_leave(upgrade, tools, name)
+    if leave.reply is not Reply.YES:
+        return leave
     staged = stage_later_legs(upgrade, tools, name, hosts_of(upgrade, tools, name))
     failed = [result for result in staged.values() if not result.successful]
     if failed:

@@ -18,6 +18,7 @@ from changeover.domain.inventory import inventory
 from changeover.domain.lesson import HOLD
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.release_checks import of_release
 from changeover.domain.waiver import AfterWaivers, apply_waivers
 from changeover.domain.watch import Watched
 from changeover.domain.window import Occurrence
@@ -25,6 +26,7 @@ from changeover.errors import PlanError
 from changeover.ports import fresh
 from changeover.usecases.elsewhere import learnt
 from changeover.usecases.evidence import keep_text
+from changeover.usecases.release_judgement import judge_release
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.today import today
 from changeover.usecases.tools import Answer, Tools, Upgrade, mark, no, yes
@@ -72,6 +74,7 @@ def examine(upgrade: Upgrade, tools: Tools) -> Examined:
     facts = replace(facts, before=before, after=after, all_hosts=tuple(host.name for host in everyone))
     found = analyse(facts, tools.catalogue, learnt=learnt(upgrade, tools))
     waivers = tools.content.waivers(upgrade.plan.client) if tools.content else ()
+    waivers = tuple(waiver for waiver in waivers if not of_release(waiver.key, tools.catalogue))
     judged = apply_waivers(found.findings, waivers, tools.catalogue, upgrade.plan, today=today(upgrade, tools))
     if upgrade.mode is Mode.REHEARSE:
         judged = replace(judged, findings=tuple(_told_only(finding) for finding in judged.findings))
@@ -179,7 +182,7 @@ def _keep(upgrade: Upgrade, tools: Tools, facts: AnalysisFacts, found: Analysis,
         impact=[item.as_json() for item in found.impact],
         fidelity=[one.as_json() for one in found.fidelity],
         inventory=list(inventory(facts)),
-        notes=list(judged.notes),
+        notes=[*judged.notes, *judge_release(upgrade, tools).notes],
     )
 
 

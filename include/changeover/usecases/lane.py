@@ -34,6 +34,7 @@ from changeover.usecases.lane_facts import (
     since_back_out,
     tell_versions,
 )
+from changeover.usecases.leaving import may_leave
 from changeover.usecases.legs import Clock, Walk, go_through, hops
 from changeover.usecases.put_back import back_out_rollout, back_out_together
 from changeover.usecases.restore_points import no_way_back, record_points
@@ -114,6 +115,9 @@ def restore_point(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
     again = _may_begin(upgrade, tools, lane)
     if again.reply is not Reply.YES:
         return again
+    leave = may_leave(upgrade, tools, lane.name)
+    if leave.reply is not Reply.YES:
+        return leave
     if lane.batches:
         return batches.lock(upgrade, tools, lane)
     taken = run_on_hosts(

@@ -93,7 +93,8 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
     backing_out = fresh(MarkKind.BACKING_OUT, marks)
     put_back = tuple(backing_out.data.get("hosts") or ()) if backing_out else ()
     start = newest_gate(upgrade, tools, lane.name, "start")
-    issues = [reason for gate in (start, readiness) if gate and not gate.passed for reason in gate.reasons()]
+    leaving = newest_gate(upgrade, tools, lane.name, "before_leaving")
+    issues = [reason for gate in (start, readiness, leaving) if gate and not gate.passed for reason in gate.reasons()]
     return EnvironmentProofs(
         hosts_planned=hosts,
         from_version=upgrade.plan.from_version,

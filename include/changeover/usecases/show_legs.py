@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from changeover.domain.legs import Hop
 from changeover.domain.path import Leg, UpgradePath
+from changeover.domain.release import KnownDefect
 from changeover.usecases.tree import Branch
 
 
@@ -25,14 +26,20 @@ def _leg(leg: Leg, count: int) -> Branch:
         f"leg {leg.number} of {count}",
         f"{leg.from_version} → {leg.to_version} ({leg.release})",
         (
+            *(Branch("before it begins", condition.what) for condition in leg.before),
             Branch("restore point", leg.restore_point),
             Branch("gate", leg.gate),
             Branch("share of the window", f"{leg.share_text}; the rehearsal measures it anew"),
             *(Branch(f"by hand, {step.when}", f"{step.title} ({step.series})") for step in leg.manual_steps),
             *(_change(thing.kind, thing.what, thing.was, thing.becomes) for thing in leg.changed),
-            *(Branch(f"defect {defect.id}", defect.title) for defect in leg.defects),
+            *(Branch(f"defect {defect.id}", _defect(defect)) for defect in leg.defects),
         ),
     )
+
+
+def _defect(defect: KnownDefect) -> str:
+    whom = f"; concerns whoever meets this: {defect.applies_if}" if defect.applies_if else ""
+    return f"{defect.title}; {defect.workaround or 'no workaround is known'}{whom}"
 
 
 def _change(kind: str, what: str, was: str, becomes: str) -> Branch:
@@ -46,6 +53,8 @@ def by_legs(hops: tuple[Hop, ...]) -> str:
 
 def leg_branches(hops: tuple[Hop, ...]) -> Iterator[Branch]:
     """What a lane does leg by leg; the last one's gate is the lane's own acceptance."""
+    for what, test in hops[0].before:
+        yield Branch("before the restore point", f"{what} (acceptance test {test or 'missing'})")
     if len(hops) < 2:
         return
     for hop in hops:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from changeover.domain.named import Named
-from changeover.domain.path import Leg, Product, UpgradePath, plan_path
-from changeover.domain.path_findings import path_told
+from changeover.domain.path import Answer, Leg, Product, UpgradePath, plan_path
+from changeover.domain.path_findings import REMEDIES, path_told
 from changeover.domain.window import duration_text
 from changeover.usecases.show_legs import path_branches
 from changeover.usecases.tree import Branch
@@ -18,10 +18,24 @@ def find_path(product: Product, *, from_version: str, to: str, named: Named) -> 
     return plan_path(product, from_version=from_version, to_version=wanted, named=named)
 
 
-def path_tree(path: UpgradePath) -> Branch:
+_ASK_AGAIN = {
+    Answer.DOWNGRADE: "ask again with --downgrade if it is wanted on purpose; in a plan, `downgrade` says why",
+    Answer.LINE: "ask again with --change-of-line if it is wanted on purpose; in a plan, `change_of_line` says why",
+}
+
+
+def next_step(path: UpgradePath, named: Named) -> str:
+    """What whoever asked can do about an answer that is no path; "" where there is nothing to do."""
+    if path.answer is Answer.DOWNGRADE and named.downgrade:
+        return "plan a version that the vendor offers to go back to, or back the upgrade out from a restore point"
+    return _ASK_AGAIN.get(path.answer, "") or REMEDIES.get(path.answer, "")
+
+
+def path_tree(path: UpgradePath, named: Named) -> Branch:
     hops = f"{len(path.legs)} leg{'s' if len(path.legs) != 1 else ''}"
+    after = [Branch("next", text)] if (text := next_step(path, named)) else []
     said = hops if path.legs else str(path.answer)
-    return Branch(f"{path.product} {path.from_version} → {path.to_version}", said, path_branches(path))
+    return Branch(f"{path.product} {path.from_version} → {path.to_version}", said, (*path_branches(path), *after))
 
 
 def path_json(path: UpgradePath) -> dict[str, Any]:
@@ -39,7 +53,13 @@ def path_json(path: UpgradePath) -> dict[str, Any]:
         "faults": list(path.faults),
         "legs": [_leg(leg) for leg in path.legs],
         "findings": [
-            {"key": f.key, "subject": f.subject, "summary": f.summary, "severity": str(f.severity)}
+            {
+                "key": f.key,
+                "subject": f.subject,
+                "summary": f.summary,
+                "severity": str(f.severity),
+                "remediation": f.remediation,
+            }
             for f in path_told(path)
         ],
     }
@@ -52,6 +72,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "to": leg.to_version,
         "release": leg.release,
         "restore_point": leg.restore_point,
+        "before": [condition.model_dump(mode="json") for condition in leg.before],
         "gate": leg.gate,
         "estimate": duration_text(leg.estimate) if leg.estimate else None,
         "share": leg.share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 from changeover.domain.approval import asked_ahead, barred
@@ -10,10 +11,12 @@ from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.cover import contract_lapses
 from changeover.domain.estate import Host
+from changeover.domain.finding import Finding
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind, meant_for
 from changeover.ports import Cmdb
+from changeover.usecases.release_judgement import judge_release
 from changeover.usecases.today import day_meant
 from changeover.usecases.tools import (
     Answer,
@@ -30,7 +33,8 @@ from changeover.usecases.window_gate import missed_start
 
 def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] = ()) -> Answer:
     """The request, the entry conditions, and the hosts of every environment: read from the CMDB and frozen."""
-    conditions = entry_conditions(upgrade, day_meant(upgrade, tools))
+    told = () if upgrade.mode is Mode.BACK_OUT else judge_release(upgrade, tools).findings
+    conditions = entry_conditions(upgrade, day_meant(upgrade, tools), told)
     results = [_check(key, reason) for key, reason in conditions.items()]
     results.append(_check("request-valid", "; ".join(request_faults)))
     hosts, faults = resolve_hosts(upgrade, tools.cmdb)
@@ -53,8 +57,8 @@ def check_entry(upgrade: Upgrade, tools: Tools, request_faults: tuple[str, ...] 
     return yes(f"entry conditions met: {len(results)} checks; hosts {named}")
 
 
-def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
-    """Condition → why it is not met ("" when it is)."""
+def entry_conditions(upgrade: Upgrade, today: date, release: Iterable[Finding]) -> dict[str, str]:
+    """Condition → why it is not met ("" when it is). `release`: what the records say, and what of it is waived."""
     plan, run = upgrade.plan, upgrade.run
     sow = plan.statement_of_work
     named = [
@@ -64,7 +68,7 @@ def entry_conditions(upgrade: Upgrade, today: date) -> dict[str, str]:
     ]
     outside = [name for name in named if name not in sow.environments]
     going = run.mode != Mode.BACK_OUT  # the way back has to stay open, whatever was recalled since
-    inhibitors = [finding.summary for finding in upgrade.release_findings() if going and finding.inhibits]
+    inhibitors = [finding.summary for finding in release if going and finding.inhibits]
     return {
         "statement-of-work-signed": ""
         if sow.signed_on <= today

@@ -7,6 +7,7 @@ from dataclasses import replace
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.waiver import expired
 from changeover.usecases.client_analysis import GATE
+from changeover.usecases.release_judgement import GATE as RELEASE
 from changeover.usecases.today import today
 from changeover.usecases.tools import Tools, Upgrade
 
@@ -15,8 +16,9 @@ CHECK = "waivers-valid"
 
 def with_waivers(gate: GateResult, upgrade: Upgrade, tools: Tools) -> GateResult:
     """The gate with one check more, if the analysis of this run was passed under a waiver that concerns its place."""
-    analyses = [found for _, found in tools.ledger.gates(upgrade.run.key, environment="") if found.gate == GATE]
-    findings = [f for f in (analyses[-1].findings if analyses else ()) if f.environment in ("", gate.environment)]
+    newest = {found.gate: found for _, found in tools.ledger.gates(upgrade.run.key, environment="")}
+    analyses = [newest[name] for name in (RELEASE, GATE) if name in newest]
+    findings = [f for found in analyses for f in found.findings if f.environment in ("", gate.environment)]
     waived = [finding for finding in findings if finding.waived]
     if not waived:
         return gate

@@ -12,12 +12,13 @@ from changeover.domain.version.jvm import Java, Jenkins
 from changeover.domain.version.model import FixAnswer, Scheme, Version, VersionError
 from changeover.domain.version.packages import Debian, Rpm
 from changeover.domain.version.ranges import holds
+from changeover.domain.version.spans import Bound, parts_of, possible
 from changeover.domain.version.standards import Date, Numeric, Pep440, SemVer
 from changeover.domain.version.vendors import Microsoft, OpenSsl, Oracle, PostgreSql
 
 __all__ = [
     "SCHEMES", "FixAnswer", "Order", "SchemeName", "Step", "Version", "VersionError",
-    "change_of_line", "compare", "fix_in", "line", "older", "parse", "same", "step", "within",
+    "change_of_line", "compare", "fix_in", "leaves_room", "line", "older", "overlap", "parse", "same", "step", "within",
 ]  # fmt: skip
 
 SchemeName = Literal[
@@ -72,6 +73,19 @@ def within(version: str, ranges: tuple[str, ...], scheme: str) -> bool:
     parsed = rules.parse(version)
     held = [holds(rules, parsed, text) for text in ranges]  # all are read, so that a faulty one is never passed over
     return any(held)
+
+
+def overlap(a: str, b: str, scheme: str) -> bool:
+    """Whether some version may be in both ranges; False only where it is certain that none is."""
+    rules = _scheme(scheme)
+    return possible(rules, [*parts_of(rules, a), *parts_of(rules, b)])
+
+
+def leaves_room(text: str, scheme: str, *, since: str = "") -> bool:
+    """Whether a range may hold any version at all, or one that is `since` or newer."""
+    rules = _scheme(scheme)
+    least = [Bound(">=", rules.parse(since))] if since else []
+    return possible(rules, [*parts_of(rules, text), *least])
 
 
 def line(version: str, scheme: str) -> str:

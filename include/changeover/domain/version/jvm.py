@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from changeover.domain.version.model import FixAnswer, Version, dotted, ints, trimmed
 from changeover.domain.version.vendors import Listed, Serviced
@@ -72,6 +73,13 @@ class Java(Listed):
         if not match["plus"] and match["opt"] and not match["pre"]:
             raise self.no(text, "what is optional stands after a build number")
         return self._version(text, ints(match["numbers"]), match["pre"], match["build"])
+
+    def bounded(self, version: Version, bound: Version) -> Version:
+        """A bound without build number means every build of it: `<=17.0.9` holds 17.0.9+9."""
+        numbers, rank, build = version.key
+        if build < 0 or bound.key[2] >= 0:
+            return version
+        return replace(version, key=(numbers, rank, -1))
 
     def _version(self, text: str, numbers: tuple[int, ...], pre: str | None, build: str | None) -> Version:
         short = trimmed(numbers)

@@ -52,7 +52,17 @@ class _Packages(Scheme):
         unmarked = [fix for fix in fixes if not fix.branch.release]
         if not (mine or unmarked):
             return FixAnswer(False, f"no fix is named for {release}")
+        apart = [fix for fix in mine if fix.branch.suite != version.branch.suite and self.goes_on_beside(fix)]
+        if mine and len(apart) == len(mine):
+            beside = ", ".join(sorted({fix.branch.suite for fix in apart}))
+            text = f"{beside} is serviced on beside later minor releases: its fix may be newer than this build"
+            return FixAnswer(False, f"{version} (line {version.line}): {text}; name the fix for {version.line}")
+        mine = [fix for fix in mine if fix not in apart]
         return super().fix_in(version, mine or unmarked)
+
+    def goes_on_beside(self, fix: Version) -> bool:
+        """Whether the release that a fix is for is serviced beside later minor ones, so that those need their own."""
+        return False
 
     def _version(self, text: str, key: tuple[Any, Any, Any], origin: Origin, upstream: str) -> Version:
         leading = _LEADING.match(upstream)
@@ -144,6 +154,16 @@ class Rpm(_Packages):
         source = (epoch, rpm_key(version))
         origin = Origin(f"{dist}_{minor}" if minor else dist, dist, source, release)
         return self._version(text, (*source, rpm_key(release) if release else ()), origin, version)
+
+    def goes_on_beside(self, fix: Version) -> bool:
+        """Minor releases with extended updates (EUS): before 8 any, from 8 on 8.1 and the even ones.
+
+        Those of el8_9 ended with 8.10; those of el8_8 went on beside it (Red Hat, "RHEL Extended Update Support").
+        """
+        major, _, minor = fix.branch.suite.removeprefix("el").partition("_")
+        if not (minor and fix.branch.suite.startswith("el")):
+            return False
+        return int(major) < 8 or int(minor) % 2 == 0 or (major, minor) == ("8", "1")
 
     def bounded(self, version: Version, bound: Version) -> Version:
         """As in a dependency: a bound without release means every release."""

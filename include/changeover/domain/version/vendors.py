@@ -67,13 +67,23 @@ class Oracle(Serviced):
         """Updates (RU) are cumulative within a release; revisions (RUR) within their update, hence the branch."""
         return version.numbers[:1] if version.numbers[0] >= 18 else version.branch
 
+    def fix_in(self, version: Version, fixes: Sequence[Version]) -> FixAnswer:
+        """A later update need not have what a revision of an earlier one brought."""
+        mine = [fix for fix in fixes if not _is_revision(fix) or fix.branch == version.branch]
+        return super().fix_in(version, mine) if mine else self.unnamed(version, fixes)
+
+
+def _is_revision(version: Version) -> bool:
+    return version.numbers[0] >= 18 and version.numbers[2] > 0
+
 
 class Microsoft(Serviced):
     """Builds of two to four numbers; where they do not tell the servicing line, it is added: 13.0.5893.48-SP2-CU17-GDR.
 
     Windows: a build is a line (17763, 20348) and its last number is cumulative. SQL Server from 2017 on: the GDR line
     and the CU line are told apart by the thousands of the third number ("Determine the version, edition, and update
-    level of SQL Server"). Others: the third number's thousands.
+    level of SQL Server"). Before, and for what else has builds (Exchange), numbers alone do not tell the line: without
+    a mark each build (the first three numbers) is one. Three small numbers (.NET) count as they do elsewhere.
     """
 
     name = "microsoft"
@@ -98,15 +108,16 @@ class Microsoft(Serviced):
         numbers = padded(numbers, 4)
         pack = next((mark for mark in marks if mark.startswith("SP")), "")
         told = next((mark[:2] for mark in marks if mark.startswith("CU")), "GDR" if {"GDR", "RTM"} & {*marks} else "")
-        track = self._track(numbers)
-        if told and track and told != track:
-            raise self.no(text, f"the build is of the {track} line, and the mark says {told}")
-        track = told or track
+        by_number = self._track(numbers)
+        if told and by_number and told != by_number:
+            raise self.no(text, f"the build is of the {by_number} line, and the mark says {told}")
+        track = told or by_number
         if _is_windows(numbers):
             branch: tuple[object, ...] = numbers[:3]
             line = str(numbers[2])
         else:
-            branch = (*numbers[:2], pack, track or numbers[2] // 1000)
+            told_pack = pack or ("RTM" if "RTM" in marks else "")
+            branch = (*numbers[:2], *_line_of(numbers, by_number, (told_pack, told) if told_pack and told else ()))
             line = " ".join(part for part in (dotted(numbers[:2]), pack, track) if part)
         steps = (numbers[:3] if _is_windows(numbers) else numbers[:2], numbers[:3])
         return Version(self.name, numbers, text, line, branch, numbers, steps, track=track)
@@ -116,12 +127,36 @@ class Microsoft(Serviced):
             return ""
         return self._sql_server.get(numbers[0], {}).get(numbers[2] // 1000, "")
 
+    def fix_in(self, version: Version, fixes: Sequence[Version]) -> FixAnswer:
+        """One build and its updates, whatever marks they have; then the family, in which all builds are cumulative."""
+        mine = [fix for fix in fixes if self.akin(version, fix)]
+        return Scheme.fix_in(self, version, mine) if mine else super().fix_in(version, fixes)
+
     def akin(self, version: Version, fix: Version) -> bool:
-        """One build and its updates; the family, in which all builds are cumulative, comes after."""
         return version.numbers[:3] == fix.numbers[:3]
+
+    def unnamed(self, version: Version, fixes: Sequence[Version]) -> FixAnswer:
+        akin = any(fix.numbers[:2] == version.numbers[:2] for fix in fixes)
+        if version.branch[-1] != _BUILD or not akin:
+            return super().unnamed(version, fixes)
+        text = "its numbers do not tell the servicing line; add it to version and fixes, as in -SP2-CU17 or -SP2-GDR"
+        return FixAnswer(False, f"{version}: no fix is named for this very build, and {text}")
 
     def change_of_line(self, a: Version, b: Version) -> str:
         return super().change_of_line(a, b) if a.numbers[:2] == b.numbers[:2] else ""
+
+
+_BUILD = "build"
+
+
+def _line_of(numbers: tuple[int, ...], by_number: str, told: tuple[str, ...]) -> tuple[object, ...]:
+    """What tells the line below the first two numbers; a mark does with its service pack only (or RTM)."""
+    if by_number:  # SQL Server from 2017 on, which has no service packs
+        return (by_number,)
+    if told:
+        return told
+    small = numbers[2] < 1000 and not numbers[3]  # .NET 6.0.26, and 8.0.101 of its SDK's band 8.0.1xx
+    return (numbers[2] // 100,) if small else (numbers[2], _BUILD)
 
 
 def _is_windows(numbers: tuple[int, ...]) -> bool:
