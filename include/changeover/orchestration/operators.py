@@ -232,7 +232,7 @@ class CloseOperator(BaseOperator):
         self.pinned, self.decides = pinned, decides
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from changeover.usecases.closeout import close, is_wanted
+        from changeover.usecases.closeout import close, is_open, is_wanted
 
         upgrade, tools = run_context.opened(self.pinned, context)
         verdict = close(upgrade, tools)
@@ -245,4 +245,6 @@ class CloseOperator(BaseOperator):
         )
         if self.decides and not is_wanted(upgrade, verdict):
             raise AirflowFailException(f"outcome: {verdict.outcome}: {'; '.join(verdict.reasons)}")
+        if not self.decides and is_open(upgrade, tools):
+            raise AirflowSkipException(f"the change stays open: {'; '.join(verdict.reasons)}")
         return {"outcome": str(verdict.outcome), "report": paths}
