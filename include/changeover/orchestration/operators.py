@@ -179,6 +179,8 @@ class GateApprovalOperator(ApprovalOperator):
         self.assigned_users = users(self.pinned, asked["asked"])
         self.response_timeout = timedelta(seconds=asked["seconds"])
         self.body = f"{self.body}\n\n{asked['facts']}"
+        if self.gate == "support":
+            self.body = f"{self.body}\n\n{run_context.file_hand_over(upgrade, tools)}"
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
