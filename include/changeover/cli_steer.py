@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
+from changeover.errors import ChangeoverError
+
+if TYPE_CHECKING:
+    from changeover.domain.record import Run
+    from changeover.settings import Settings
 
 
 def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = False) -> int:
@@ -31,9 +38,25 @@ def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = Fals
     if done.refused:
         return 1
     typer.echo(f"{_DONE[verb]}: run {run.key}, by {by}: {reason}")
-    for text in done.then:
+    for text in (*done.then, *(_withdrawn(run, settings) if verb == "abort" else ())):
         typer.echo(f"  {text}")
     return 0
+
+
+def _withdrawn(run: Run, settings: Settings) -> tuple[str, ...]:
+    """What becomes of the requests that wait: an answer to one would let nothing begin any more."""
+    from changeover.orchestration.serve import running
+    from changeover.orchestration.workflow import ApiWorkflow
+
+    by_hand = "a request that waits is not withdrawn: reject it (`changeover reject` lists them)"
+    try:
+        server = running(settings)
+        if server is None:
+            return (f"Airflow does not run here; {by_hand}",)
+        with server.client() as client:
+            return tuple(f"withdrawn: the request of {task}" for task in ApiWorkflow(client).withdraw(run))
+    except (ChangeoverError, OSError, ValueError) as exc:
+        return (f"{exc}; {by_hand}",)
 
 
 _DONE = {"hold": "held", "resume": "resumed", "abort": "aborted"}

@@ -271,6 +271,10 @@ class Incident:
     host: str = ""
     """The CI it is about, as far as it is known."""
 
+    @property
+    def told(self) -> str:
+        return f"{self.number} (severity {self.severity}): {self.summary}"
+
 
 class IncidentLog(Protocol):
     """Where incidents that other systems tell are recorded."""
@@ -293,6 +297,9 @@ class Cmdb(Protocol):
     def open_incidents(
         self, client: str, application: str, *, since: datetime | None = None
     ) -> tuple[Incident, ...]: ...
+    def incidents_since(self, client: str, application: str, since: datetime) -> tuple[Incident, ...]:
+        """Those opened since then, open or closed by now; oldest first."""
+
     def run_record(self, run: str) -> RunRecord | None: ...
     def apply(self, write: CmdbWrite) -> None:
         """Idempotent by op_key. Raise `CmdbError` on an illegal move of the change, or when the write did not stick;

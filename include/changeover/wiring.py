@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from changeover.adapters.shelf import DiskShelf
     from changeover.adapters.survey_links import SurveyLinks
     from changeover.domain.analysis_report import AnalysisReport
+    from changeover.domain.blueprint import Words
     from changeover.domain.plan import Plan
     from changeover.domain.record import Run
     from changeover.domain.report import Report
@@ -296,3 +297,22 @@ def document_files(subject: Subject, names: Iterable[str], brand: BrandSet, sett
         if name == "project-plan":
             files |= made.project_plan(plan, entries(subject))
     return files
+
+
+def hand_over_pack(upgrade: Upgrade, tools: Tools, words: Words) -> str:
+    """What support takes over, with the run's own values, as a page that needs nothing else."""
+    from changeover.adapters.brand_files import load_brand
+    from changeover.adapters.documents_html import paper_html
+    from changeover.adapters.paper_data import Printed
+    from changeover.errors import PlanError
+    from changeover.usecases.documents.reports import hand_over_pack as pack
+    from changeover.usecases.documents.subject import Given, gather
+
+    plan, digest, settings = upgrade.plan, upgrade.run.plan_digest, tools.settings
+    role = shelf(settings).role(plan.application)
+    if role.document is None:
+        raise PlanError(f"the role {plan.application} cannot be read", faults=tuple(map(str, role.faults)))
+    brand = load_brand("default", branding=settings.branding)
+    given = Given(plan, digest, upgrade.record, role.document.description, tools.catalogue, brand.brand, words)
+    paper = pack(gather(given, tools.ledger, run=upgrade.run))
+    return paper_html(paper, Printed(plan.title, digest, brand), templates=settings.documents)

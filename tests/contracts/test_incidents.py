@@ -9,6 +9,7 @@ import pytest
 
 from changeover.adapters.cmdb_sql import SqlCmdb
 from changeover.adapters.memory import MemoryCmdb
+from changeover.domain.estate import ClientRecord, Estate, EstateEnvironment
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.errors import CmdbError
 from changeover.ports import CmdbWrite, Incident
@@ -69,6 +70,41 @@ def test_the_newest_telling_counts(estate: AnyCmdb) -> None:
     assert again.closed_at == closed.closed_at
     take(estate, at=NOW + timedelta(minutes=4))
     assert [incident.number for incident in open_ones(estate)] == [first.number]
+
+
+def test_a_later_telling_puts_right_when_it_began(estate: AnyCmdb) -> None:
+    """Whether it belongs to an upgrade hangs on that."""
+    take(estate)
+    now, taken = take(estate, opened_at=NOW - timedelta(hours=1), at=NOW + timedelta(minutes=1))
+    assert (now.opened_at, taken) == (NOW - timedelta(hours=1), Taken.UPDATED)
+    assert open_ones(estate) == [now]
+
+
+def test_a_key_is_of_one_application(estate: AnyCmdb) -> None:
+    """Else what was told of the second one would be recorded of the first."""
+    training = EstateEnvironment(name="training", kind="training", application="roundup", hosts=())
+    estate.import_estate(Estate(client=an_estate().client, environments=(training,)))
+    first, _ = take(estate)
+    told_of_another = told(application="roundup", environment=None, host=None, state="closed", at=NOW)
+    fault = "application: MON-77 is INC0000001, and not one of roundup; tell it under its own key"
+    assert estate.record_incident(told_of_another) == (fault,)
+    assert open_ones(estate) == [first]
+
+
+def test_an_application_that_the_client_does_not_have_is_told(estate: AnyCmdb) -> None:
+    """Known of another client, it would be taken and no run would ever see it."""
+    estate.import_estate(Estate(client=ClientRecord(slug="acme", name="Acme"), environments=()))
+    report = told(client="acme", environment=None, host=None)
+    assert estate.record_incident(report) == ("application: the CMDB has no environment of tryton at acme",)
+    assert estate.incidents_since("acme", "tryton", NOW) == ()
+
+
+def test_those_since_a_time_are_told_open_or_closed(estate: AnyCmdb) -> None:
+    take(estate, key="old", opened_at=NOW - timedelta(hours=2), at=NOW)
+    closed, _ = take(estate, key="closed", state="closed", at=NOW + timedelta(minutes=2))
+    newest, _ = take(estate, key="new", opened_at=NOW + timedelta(minutes=1), at=NOW + timedelta(minutes=1))
+    assert estate.incidents_since("nordwind", "tryton", NOW) == (closed, newest)
+    assert estate.incidents_since("nordwind", "roundup", NOW) == ()
 
 
 def test_two_clients_may_use_one_key(estate: AnyCmdb) -> None:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
 from changeover import wiring
+from changeover.cli import app
 from changeover.domain.record import MarkKind, run_key
 from changeover.orchestration.airflow_client import AirflowError, DagRun, Request
 from changeover.settings import PROJECT
@@ -78,6 +80,20 @@ def test_the_request_is_put_again_until_the_quorum_is_reached(started: TestAirfl
         ("petra.lang", "looks well"),
         ("erik.lindgren", None),
     ]
+
+
+def test_an_abort_withdraws_the_request(started: TestAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads on their list what an answer could not begin any more."""
+    run = begin(started)
+    asked = waiting(started, run)
+    monkeypatch.setenv("CHANGEOVER_HOME", str(started.settings.home))
+    monkeypatch.setenv("CHANGEOVER_PLANS", str(started.settings.plans))
+    key = run_key(run.dag_id, run.run_id)
+    told = CliRunner().invoke(app, ["abort", key, "--by", "petra.lang", "--reason", "the vendor recalled it"])
+    assert (told.exit_code, f"withdrawn: the request of {asked.task_id}" in told.output) == (0, True), told.output
+    assert started.client().wait(run, timeout=90).state == "failed"
+    assert [request for request in started.client().requests(run) if request.waits] == []
+    assert wiring.ledger(started.settings).marks(key, kind=MarkKind.APPROVED) == ()
 
 
 def test_a_rejection_after_an_approval_fails_the_run(started: TestAirflow) -> None:

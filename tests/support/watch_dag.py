@@ -24,6 +24,8 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> Any:
         @task(task_id="open")
         def opened() -> None:
             from changeover.domain.outcome import Outcome, Verdict
+            from changeover.domain.record import MarkKind
+            from changeover.usecases.tools import mark
             from changeover.usecases.transition import resolve_hosts
 
             upgrade, tools = run_context.opened(pinned, get_current_context())
@@ -31,6 +33,7 @@ def build_dag(plan: Plan, *, plan_digest: str, plan_text: str) -> Any:
             assert not faults, faults
             tools.ledger.freeze_hosts(upgrade.run.key, hosts)
             for lane in upgrade.lanes:
+                mark(upgrade, tools, MarkKind.IMPLEMENTING, lane.name, key=f"implementing-{lane.name}")
                 tools.ledger.record_outcome(upgrade.run.key, lane.name, Verdict(Outcome.SUCCESSFUL), tools.clock())
 
         opened() >> HypercareOperator(task_id="hypercare", pinned=pinned)

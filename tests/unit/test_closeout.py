@@ -10,7 +10,7 @@ import pytest
 
 from changeover import wiring
 from changeover.adapters.report_files import review_text
-from changeover.domain.change import CloseCode
+from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.finding import Finding, Severity, Waived
 from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.hypercare import Course
@@ -18,13 +18,16 @@ from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind, StepRecord, StepStatus
 from changeover.domain.review import review_of
+from changeover.domain.waiver import Waiver
 from changeover.usecases import baseline, lane
 from changeover.usecases.closeout import check_exit, close, exit_conditions, outcome_of
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.run_view import view_run
+from changeover.usecases.steer_run import hold, resume
 from changeover.usecases.support import hypercare_look, support_accepts, watch_on
 from changeover.usecases.tools import Reply, Tools, Upgrade, mark, tell_cmdb
 from changeover.usecases.transition import check_entry, open_change
+from tests.support.estate import Estate as EstateOfAnalysis
 from tests.support.story import Story, upgraded
 from tests.support.world import NEW, OLD, World
 
@@ -68,6 +71,7 @@ def watched(world: World) -> tuple[Upgrade, Tools]:
         if follows.course is Course.END:
             deliver(tools.ledger, tools.cmdb, tools.clock())
             return upgrade, tools
+        assert follows.course is not Course.ASK, follows.reasons
         world.now += follows.wait
 
 
@@ -93,7 +97,7 @@ def test_it_does_not_close_without_supports_acceptance(world: World) -> None:
     upgrade, tools = watched(world)
     text, outcome, code = closed(world, upgrade, tools)
     assert text == "support-accepted: failed: support has not accepted"
-    assert (outcome, code) == (Outcome.UNKNOWN, CloseCode.UNSUCCESSFUL)
+    assert (outcome, code) == (Outcome.UNKNOWN, None)
 
 
 def test_it_does_not_close_with_a_critical_incident_open(world: World) -> None:
@@ -102,7 +106,124 @@ def test_it_does_not_close_with_a_critical_incident_open(world: World) -> None:
     world.cmdb.open_incident("acme", "tracker", severity=2, summary="orders are lost", at=world.now)
     text, outcome, code = closed(world, upgrade, tools)
     assert text == "no-critical-incident: failed: open: INC0000001"
-    assert (outcome, code) == (Outcome.UNKNOWN, CloseCode.UNSUCCESSFUL)
+    assert (outcome, code) == (Outcome.UNKNOWN, None)
+
+
+def test_what_is_put_right_is_closed_with_the_code_that_the_ledger_has(world: World) -> None:
+    """Until then the change is in review, with a note that says why, and nobody asks the client how it was."""
+    upgrade, tools = watched(world)
+    incident = world.cmdb.open_incident("acme", "tracker", severity=1, summary="orders are lost", at=world.now)
+    for _ in range(2):
+        closed(world, upgrade, tools)
+    change = world.cmdb.change(upgrade.run.key)
+    assert change is not None
+    assert (change.state, change.close_code) == (ChangeState.REVIEW, None)
+    (note,) = [note for note in change.notes if note.startswith("not closed")]
+    assert "support has not accepted" in note
+    assert "exit: no-critical-incident: open: INC0000001" in note
+    told = tools.ledger.marks(upgrade.run.key)
+    assert not {MarkKind.SURVEY_ASKED, MarkKind.CHANGE_CLOSED} & {each.kind for each in told}
+    world.cmdb.close_incident(incident.number, world.now)
+    support_accepts(upgrade, tools, by="support")
+    assert closed(world, upgrade, tools) == ("exit conditions met", Outcome.SUCCESSFUL, CloseCode.SUCCESSFUL)
+    change, record = world.cmdb.change(upgrade.run.key), world.cmdb.run_record(upgrade.run.key)
+    assert (change and change.state, record and record.outcome) == (ChangeState.CLOSED, "successful")
+    assert tools.ledger.outcomes(upgrade.run.key)[""].outcome is Outcome.SUCCESSFUL
+    assert len(tools.ledger.marks(upgrade.run.key, kind=MarkKind.SURVEY_ASKED)) == 1
+
+
+def test_what_comes_after_the_closing_changes_neither_the_ledger_nor_the_cmdb(world: World) -> None:
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    closed(world, upgrade, tools)
+    world.cmdb.open_incident("acme", "tracker", severity=1, summary="weeks later", at=world.now)
+    assert closed(world, upgrade, tools)[1:] == (Outcome.SUCCESSFUL, CloseCode.SUCCESSFUL)
+
+
+def test_a_decision_to_back_out_closes_the_change_for_good(world: World) -> None:
+    """The way back is a run of its own; this one cannot end well any more, whoever looks again."""
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    world.now += timedelta(minutes=1)
+    mark(upgrade, tools, MarkKind.REJECTED, gate="hypercare", by="owner")
+    assert closed(world, upgrade, tools)[1:] == (Outcome.UNKNOWN, CloseCode.UNSUCCESSFUL)
+    mark(upgrade, tools, MarkKind.HYPERCARE_ENDED, reason="3 clean looks in a row")
+    assert unmet(upgrade, tools) == {}
+    assert closed(world, upgrade, tools)[1:] == (Outcome.UNKNOWN, CloseCode.UNSUCCESSFUL)
+    assert "which stands" in tools.ledger.outcomes(upgrade.run.key)[""].reasons[0]
+
+
+def test_silence_in_the_watch_closes_nothing(world: World) -> None:
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    mark(upgrade, tools, MarkKind.REJECTED, gate="hypercare", by="nobody: no answer in time")
+    assert closed(world, upgrade, tools)[1:] == (Outcome.UNKNOWN, None)
+
+
+def test_a_person_may_close_what_will_not_be_put_right(world: World) -> None:
+    upgrade, tools = watched(world)
+    close(upgrade, tools)
+    assert close(upgrade, tools, by="ops").outcome is Outcome.UNKNOWN
+    change = world.cmdb.change(upgrade.run.key)
+    assert change is not None
+    assert (change.state, change.close_code) == (ChangeState.CLOSED, CloseCode.UNSUCCESSFUL)
+    assert change.close_notes.startswith("unknown: closed by ops; exit: support-accepted")
+
+
+def test_a_change_whose_environment_is_unknown_waits_for_a_person(world: World) -> None:
+    """Resumed, it may still end well; its code is written once."""
+    world.lost.add(("training", "implement.yml"))
+    upgrade, tools = begun(world)
+    training = upgrade.lanes[0]
+    through(upgrade, tools, training, *STAGES[:-3])
+    assert lane.implement(upgrade, tools, training).reply is Reply.NO
+    lane.settle(upgrade, tools, training)
+    assert tools.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.UNKNOWN
+    close(upgrade, tools)
+    change = world.cmdb.change(upgrade.run.key)
+    assert change is not None
+    assert (change.state, change.close_code) == (ChangeState.IMPLEMENT, None)
+    assert change.notes[-1] == "not closed: training ended unknown"
+    mark(upgrade, tools, MarkKind.SETTLED, "training", action="close", by="ops")
+    assert closed(world, upgrade, tools)[2] is CloseCode.UNSUCCESSFUL
+
+
+def test_a_hold_that_was_never_ended_is_an_open_item(world: World) -> None:
+    """It can be ended also after the run has: one of an environment ended with that."""
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    mark(upgrade, tools, MarkKind.HELD, "training", by="rule: night policy", reason="silence")
+    assert unmet(upgrade, tools) == {}
+    mark(upgrade, tools, MarkKind.HELD, by="ops", reason="orders look odd")
+    assert unmet(upgrade, tools) == {"given-back": "held by ops (orders look odd): resume it"}
+    assert closed(world, upgrade, tools)[1:] == (Outcome.UNKNOWN, None)
+    assert resume(tools.ledger, upgrade.run, by="ops", reason="they are right", at=world.now).refused == ()
+    assert closed(world, upgrade, tools)[1:] == (Outcome.SUCCESSFUL, CloseCode.SUCCESSFUL)
+
+
+def test_nobody_promises_to_hold_what_waits_for_no_hold(world: World) -> None:
+    upgrade, tools = watched(world)
+    (refused,) = hold(tools.ledger, upgrade.run, by="ops", reason="wait", at=world.now).refused
+    assert refused.startswith("every environment has ended, and no stage that is left waits for a hold")
+    assert tools.ledger.marks(upgrade.run.key, kind=MarkKind.HELD) == ()
+
+
+def test_the_exit_names_what_somebody_still_has_to_look_at(world: World) -> None:
+    """Incidents of the old release and waivers of this upgrade alone keep nothing open, and are not lost."""
+    world.cmdb.open_incident("acme", "tracker", severity=1, summary="of old", at=world.now)
+    upgrade, tools = watched(world)
+    support_accepts(upgrade, tools, by="support")
+    fields = {
+        "key": "release-hold", "subject": "x", "reason": "the feed is replaced", "by": "owner",
+        "given_on": "2026-08-01", "expires_on": "2026-12-31",
+    }  # fmt: skip
+    given = Waiver.model_validate(fields | {"id": "W-1", "upgrade": "tracker-2.6"})
+    of_all = Waiver.model_validate(fields | {"id": "W-2"})
+    tools = replace(tools, content=EstateOfAnalysis(world.directory, given=(given, of_all)))
+    assert check_exit(upgrade, tools).text == (
+        "exit conditions met; open since before the change: INC0000001; "
+        "waivers of this upgrade alone, to be withdrawn: W-1 by owner"
+    )
 
 
 def test_a_lesser_incident_keeps_nothing_open(world: World) -> None:

@@ -121,6 +121,9 @@ def test_the_hand_over_pack_tells_how_the_watch_went_and_until_when_the_way_back
     story.mark(MarkKind.HYPERCARE_ENDED, reason="3 clean looks in a row")
     for severity in (3, 2):
         story.mark(MarkKind.INCIDENT_SEEN, number="INC7", severity=severity, opened_at="then", summary="slow search")
+    closed = {"state": "closed", "closed_at": "2026-12-01T09:30:00+00:00"}
+    story.mark(MarkKind.INCIDENT_SEEN, number="INC8", severity=3, opened_at="then", summary="no print", **closed)
+    story.mark(MarkKind.HYPERCARE_CHECKED, passed=True, before=["INC1 (severity 3): of old"])
 
     def told() -> list[str]:
         pack = PAPERS["hand-over-pack"](papers.subject(ledger=story.ledger, run=story.run))
@@ -129,7 +132,9 @@ def test_the_hand_over_pack_tells_how_the_watch_went_and_until_when_the_way_back
 
     assert label in told()
     assert "30 days after the run has ended" in told()
-    assert tuple(told()[told().index("INC7") :][:3]) == ("INC7", "2", "slow search")
+    assert tuple(told()[told().index("INC7") :][:4]) == ("INC7", "2", "open", "slow search")
+    assert tuple(told()[told().index("INC8") :][:4]) == ("INC8", "3", "closed 2026-12-01 09:30Z", "no print")
+    assert "INC1 (severity 3): of old" in told()
     assert any("ended (3 clean looks in a row)" in text for text in told())
     story.mark(MarkKind.CHANGE_CLOSED, outcome="successful")
     assert f"until {story.clock + timedelta(days=30):%Y-%m-%d %H:%MZ}" in told()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.execution import ExecutionResult, execution_token
 from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.host_lock import HostHold, LiveProcess, Lock, Marker
@@ -17,6 +18,7 @@ from changeover.domain.record import Mark, MarkKind, Run, StepRecord, StepStatus
 from changeover.domain.settlement import Driver, Truth, Way
 from changeover.errors import ChangeoverError, ExecutionError
 from changeover.ports import ExecutionSpec
+from changeover.usecases.closeout import close
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.run_view import view_run
 from changeover.usecases.settle_run import Case, Order, RunSettlement, carry_out, faults_of, look
@@ -280,6 +282,37 @@ def test_a_lane_that_had_not_begun_its_change_is_closed_as_refused(world: World)
     carry_out(early.case, found, order())
     assert world.ledger.outcomes(early.key)["production"].outcome is Outcome.REFUSED
     assert world.versions["prod1"] == OLD
+
+
+@pytest.fixture
+def in_review(world: World) -> Half:
+    """Every environment upgraded and settled; its change waits for what its exit lacks."""
+    upgrade, tools = world.upgrade(), world.tools()
+    check_entry(upgrade, tools)
+    world.approve(upgrade)
+    world.versions = dict.fromkeys(world.versions, NEW)
+    for lane in upgrade.lanes:
+        world.ledger.record_outcome(upgrade.run.key, lane.name, Verdict(Outcome.SUCCESSFUL), world.now)
+    assert close(upgrade, tools).outcome is Outcome.UNKNOWN
+    return Half(world, upgrade, tools)
+
+
+def test_a_change_that_was_left_open_is_told_and_closed_by_a_person(in_review: Half) -> None:
+    found = in_review.look()
+    assert found.needs[0].startswith("its change is open: exit: watch-ended: the hypercare watch has not ended")
+    carry_out(in_review.case, found, order())
+    change = in_review.world.cmdb.change(in_review.key)
+    assert change is not None
+    assert (change.state, change.close_code) == (ChangeState.CLOSED, CloseCode.UNSUCCESSFUL)
+    assert "closed by owner" in change.close_notes
+    assert in_review.look().nothing
+
+
+def test_once_it_is_put_right_the_outcome_is_recorded_again(in_review: Half) -> None:
+    carry_out(in_review.case, in_review.look(), order(Way.RESUME))
+    assert in_review.workflow.asked == [("", "")]
+    in_review.workflow.says = "running"
+    assert in_review.look().nothing
 
 
 def test_a_run_that_goes_on_is_left_alone(half: Half) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def _upgrade(world: World, **hypercare: Any) -> Upgrade:
     upgrade = world.upgrade(of=plan(support=support))
     found = [world.cmdb.environment("acme", "tracker", name) for name in ("training", "production")]
     world.ledger.freeze_hosts(upgrade.run.key, {each.name: each.hosts for each in found if each})
+    for lane in upgrade.lanes:
+        mark(upgrade, world.tools(), MarkKind.IMPLEMENTING, lane.name)
     return upgrade
 
 
@@ -130,6 +133,86 @@ def test_a_look_keeps_the_incidents_it_saw_and_links_them_to_the_change(world: W
     assert linked == {"INC0000001": upgrade.run.key, other.number: "CHG9"}
 
 
+def test_incidents_of_the_old_release_are_not_put_down_to_the_upgrade(world: World) -> None:
+    """A run is opened days before its window. What is of one environment counts from that one's change on."""
+    _upgraded(world)
+    upgrade, tools = world.upgrade(), world.tools()
+    found = [world.cmdb.environment("acme", "tracker", name) for name in ("training", "production")]
+    world.ledger.freeze_hosts(upgrade.run.key, {each.name: each.hosts for each in found if each})
+    open_change(upgrade, tools)
+
+    def opened(environment: str) -> str:
+        world.now += timedelta(hours=1)
+        incident = world.cmdb.open_incident(
+            "acme", "tracker", severity=2, summary="old", at=world.now, environment=environment
+        )
+        return incident.number
+
+    old = [opened(""), opened("training"), opened("production")]
+    mark(upgrade, tools, MarkKind.IMPLEMENTING, "training")
+    new = [opened(""), opened("training")]
+    old.append(opened("production"))
+    world.now += timedelta(hours=1)
+    mark(upgrade, tools, MarkKind.IMPLEMENTING, "production")
+    new.append(opened("production"))
+    hypercare_look(upgrade, tools)
+    deliver(world.ledger, world.cmdb, world.now)
+    assert [seen["number"] for seen in _marks(world, upgrade, MarkKind.INCIDENT_SEEN)] == new
+    linked = {i.number: i.caused_by for i in world.cmdb.open_incidents("acme", "tracker")}
+    assert linked == dict.fromkeys(old, "") | dict.fromkeys(new, upgrade.run.key)
+    (look,) = _marks(world, upgrade, MarkKind.HYPERCARE_CHECKED)
+    assert look["critical"] == new
+    assert look["before"] == [f"{number} (severity 2): old" for number in old]
+    facts = str(open_request(upgrade, tools, gate="support").data["facts"])
+    assert f"| open before the change | {'; '.join(look['before'])} |" in facts
+
+
+def test_an_incident_that_came_and_went_between_two_looks_is_seen_and_stops_nothing(world: World) -> None:
+    _upgraded(world)
+    upgrade, tools = _upgrade(world), world.tools()
+    open_change(upgrade, tools)
+    hypercare_look(upgrade, tools)
+    incident = world.cmdb.open_incident("acme", "tracker", severity=1, summary="down", at=world.now)
+    world.now += timedelta(seconds=10)
+    closed_at = world.now
+    world.cmdb.close_incident(incident.number, closed_at)
+    world.now += timedelta(seconds=10)
+    assert hypercare_look(upgrade, tools).passed
+    (seen,) = _marks(world, upgrade, MarkKind.INCIDENT_SEEN)
+    assert (seen["number"], seen["severity"], seen["state"]) == ("INC0000001", 1, "closed")
+    assert seen["closed_at"] == closed_at.isoformat()
+    assert _marks(world, upgrade, MarkKind.HYPERCARE_CHECKED)[-1]["incidents"] == ["INC0000001"]
+    deliver(world.ledger, world.cmdb, world.now)
+    assert world.cmdb.incidents["INC0000001"][2].caused_by == upgrade.run.key
+    assert exit_conditions(upgrade, tools)["no-critical-incident"] == ""
+
+
+def test_so_many_new_incidents_reopen_the_decision_though_each_was_resolved(world: World) -> None:
+    _upgraded(world)
+    upgrade, tools = _upgrade(world, reopens={"incidents": 2}), world.tools()
+    for _ in range(2):
+        incident = world.cmdb.open_incident("acme", "tracker", severity=3, summary="slow", at=world.now)
+        world.cmdb.close_incident(incident.number, world.now)
+    assert _look(upgrade, tools) is Course.ASK
+
+
+def test_every_change_of_severity_and_state_is_told_also_back_again(world: World) -> None:
+    upgrade, tools = _upgrade(world), world.tools()
+    number = world.cmdb.open_incident("acme", "tracker", severity=3, summary="slow", at=world.now).number
+
+    def becomes(severity: int, closed_at: datetime | None = None) -> None:
+        owner, application, incident = world.cmdb.incidents[number]
+        now = replace(incident, severity=severity, closed_at=closed_at)
+        world.cmdb.incidents[number] = (owner, application, now)
+
+    for severity, closed_at in ((3, None), (3, None), (1, None), (3, None), (3, world.now), (3, world.now), (3, None)):
+        becomes(severity, closed_at)
+        hypercare_look(upgrade, tools)
+        world.now += timedelta(seconds=1)
+    seen = [(told["severity"], told["state"]) for told in _marks(world, upgrade, MarkKind.INCIDENT_SEEN)]
+    assert seen == [(3, "open"), (1, "open"), (3, "open"), (3, "closed"), (3, "open")]
+
+
 def test_an_incident_of_an_environment_that_was_not_upgraded_is_not_ours(world: World) -> None:
     upgrade = _upgrade(world)
     world.cmdb.open_incident("acme", "tracker", severity=1, summary="x", at=world.now, environment="baseline")
@@ -204,6 +287,30 @@ def test_backing_out_says_what_to_start_and_the_run_cannot_close_well(world: Wor
     assert "owner decided to back out" in said.text
     assert f"--mode {Mode.BACK_OUT} --environment training --environment production" in said.text
     assert exit_conditions(upgrade, tools)["watch-ended"] == "owner decided to back out"
+
+
+def test_a_watch_that_was_looked_at_again_reopened_and_kept_ends_once_more(world: World) -> None:
+    """Its task was cleared after it had ended; until it ends anew it has not ended."""
+    _upgraded(world)
+    upgrade, tools = _upgrade(world, length="20s", decided_by={"by": ["owner"]}), world.tools()
+    _look(upgrade, tools)
+    world.now += timedelta(seconds=20)
+    assert _look(upgrade, tools) is Course.END
+    number = world.cmdb.open_incident("acme", "tracker", severity=1, summary="orders are lost", at=world.now).number
+    world.now += timedelta(seconds=20)
+    assert _look(upgrade, tools) is Course.ASK
+    assert open_request(upgrade, tools, gate="hypercare").reply is Reply.YES
+    record_answer(
+        upgrade, tools, gate="hypercare", environment="", option="Approve", responder={"id": "owner"}, comment="known"
+    )
+    assert support_accepts(upgrade, tools, by="support").text.endswith("the hypercare watch has not ended")
+    world.cmdb.close_incident(number, world.now)
+    world.now += timedelta(seconds=20)
+    while _look(upgrade, tools) is not Course.END:
+        assert exit_conditions(upgrade, tools)["watch-ended"]
+        world.now += timedelta(seconds=20)
+    assert len(_marks(world, upgrade, MarkKind.HYPERCARE_ENDED)) == 2
+    assert exit_conditions(upgrade, tools)["watch-ended"] == ""
 
 
 def test_nobody_else_decides_and_silence_decides_nothing(world: World) -> None:

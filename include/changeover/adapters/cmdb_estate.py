@@ -41,6 +41,13 @@ def find_application(connection: sa.Connection, slug: str) -> str | None:
     return connection.execute(sa.select(application.c.id).where(application.c.slug == slug)).scalar()
 
 
+def runs_at(connection: sa.Connection, client_name: str, slug: str) -> bool:
+    """Whether a client has a live environment of an application."""
+    client_id, application_id = find_client(connection, client_name), find_application(connection, slug)
+    where = (ci.c["class"] == "environment", ci.c.client_id == client_id, ci.c.application_id == application_id)
+    return connection.execute(sa.select(ci.c.id).where(*where, _LIVE)).first() is not None
+
+
 def find_environment(connection: sa.Connection, client_name: str, slug: str, name: str) -> Any | None:
     """The live CI of an environment."""
     client_id, application_id = find_client(connection, client_name), find_application(connection, slug)

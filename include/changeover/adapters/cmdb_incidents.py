@@ -20,6 +20,19 @@ def as_incident(row: Any) -> Incident:
     )
 
 
+def of(
+    connection: sa.Connection, client: str, application: str, *wanted: sa.ColumnElement[bool]
+) -> tuple[Incident, ...]:
+    """Oldest first."""
+    query = sa.select(incident).where(
+        incident.c.client_id == estates.find_client(connection, client),
+        incident.c.application_id == estates.find_application(connection, application),
+        *wanted,
+    )
+    rows = connection.execute(query.order_by(incident.c.opened_at, incident.c.id)).all()
+    return tuple(as_incident(row) for row in rows)
+
+
 def record(
     connection: sa.Connection, report: IncidentReport, *, number: Callable[[], str]
 ) -> tuple[Incident, Taken] | tuple[str, ...]:
@@ -32,12 +45,15 @@ def record(
     if row is None:
         return _insert(connection, report, client, number()), Taken.CREATED
     known = as_incident(row)
+    if row.application_id != estates.find_application(connection, report.application):
+        return (rules.other_application(known, report),)
     if row.told_at > report.at:
         return known, Taken.STALE
     now, differs = rules.follows(known, report)
     values = {
         "severity": now.severity,
         "summary": now.summary,
+        "opened_at": now.opened_at,
         "closed_at": now.closed_at,
         "environment": now.environment,
         "host": now.host,
@@ -53,6 +69,8 @@ def unknown(connection: sa.Connection, report: IncidentReport) -> tuple[str, ...
         return (f"client: the CMDB has no client {report.client}",)
     if estates.find_application(connection, report.application) is None:
         return (f"application: the CMDB has no application {report.application}",)
+    if not estates.runs_at(connection, report.client, report.application):
+        return (rules.not_run(report),)
     if not report.environment:
         return ()
     place = (report.client, report.application, report.environment)

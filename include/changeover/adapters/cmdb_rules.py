@@ -160,11 +160,23 @@ def follows(known: Incident, report: IncidentReport) -> tuple[Incident, bool]:
         known,
         severity=report.severity,
         summary=report.summary,
+        opened_at=report.opened_at,
         closed_at=closed if report.state is IncidentState.CLOSED else None,
         environment=report.environment or known.environment,
         host=report.host or known.host,
     )
     return now, now != known
+
+
+def not_run(report: IncidentReport) -> str:
+    """No run upgrades what a client does not have, and none would ever see the incident."""
+    return f"application: the CMDB has no environment of {report.application} at {report.client}"
+
+
+def other_application(known: Incident, report: IncidentReport) -> str:
+    return (
+        f"application: {report.key} is {known.number}, and not one of {report.application}; tell it under its own key"
+    )
 
 
 def not_stuck(write: CmdbWrite, field: str, wanted: object, found: object) -> CmdbError:

@@ -72,18 +72,13 @@ class SqlCmdb:
             return _change(connection, correlation_id)
 
     def open_incidents(self, client: str, application: str, *, since: datetime | None = None) -> tuple[Incident, ...]:
+        wanted = (incident.c.closed_at.is_(None), *(() if since is None else (incident.c.opened_at >= since,)))
         with self.database.reading() as connection:
-            client_id = estates.find_client(connection, client)
-            application_id = estates.find_application(connection, application)
-            query = sa.select(incident).where(
-                incident.c.client_id == client_id,
-                incident.c.application_id == application_id,
-                incident.c.closed_at.is_(None),
-            )
-            if since is not None:
-                query = query.where(incident.c.opened_at >= since)
-            rows = connection.execute(query.order_by(incident.c.opened_at, incident.c.id)).all()
-        return tuple(incidents.as_incident(row) for row in rows)
+            return incidents.of(connection, client, application, *wanted)
+
+    def incidents_since(self, client: str, application: str, since: datetime) -> tuple[Incident, ...]:
+        with self.database.reading() as connection:
+            return incidents.of(connection, client, application, incident.c.opened_at >= since)
 
     def run_record(self, run: str) -> RunRecord | None:
         with self.database.reading() as connection:

@@ -141,19 +141,16 @@ class MemoryCmdb:
         return self.changes.get(correlation_id)
 
     def open_incidents(self, client: str, application: str, *, since: datetime | None = None) -> tuple[Incident, ...]:
+        every = self._incidents(client, application)
+        return tuple(one for one in every if one.closed_at is None and (since is None or one.opened_at >= since))
+
+    def incidents_since(self, client: str, application: str, since: datetime) -> tuple[Incident, ...]:
+        return tuple(one for one in self._incidents(client, application) if one.opened_at >= since)
+
+    def _incidents(self, client: str, application: str) -> list[Incident]:
         slug = self._client(client)
-        return tuple(
-            sorted(
-                (
-                    incident
-                    for owner, app, incident in self.incidents.values()
-                    if (owner, app) == (slug, application)
-                    and incident.closed_at is None
-                    and (since is None or incident.opened_at >= since)
-                ),
-                key=lambda incident: incident.opened_at,
-            )
-        )
+        mine = [one for owner, app, one in self.incidents.values() if (owner, app) == (slug, application)]
+        return sorted(mine, key=lambda incident: incident.opened_at)
 
     def run_record(self, run: str) -> RunRecord | None:
         self._answer()
@@ -199,6 +196,8 @@ class MemoryCmdb:
         else:
             number, at = self.told[key]
             known = self.incidents[number][2]
+            if self.incidents[number][1] != report.application:
+                return (rules.other_application(known, report),)
             if at > report.at:
                 return known, Taken.STALE
             known, differs = rules.follows(known, report)
@@ -213,6 +212,8 @@ class MemoryCmdb:
             return (f"client: the CMDB has no client {report.client}",)
         if report.application not in self.applications:
             return (f"application: the CMDB has no application {report.application}",)
+        if not any((owner, app) == place[:2] for owner, app, _ in self.environments):
+            return (rules.not_run(report),)
         if report.environment and place not in self.environments:
             return (f"environment: the CMDB has no {'/'.join(place)}",)
         if report.host and report.host not in {host.name for host in self.environments[place].hosts}:

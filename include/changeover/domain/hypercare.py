@@ -27,7 +27,7 @@ class Look:
     critical: tuple[str, ...] = ()
     """Numbers of critical incidents that are open."""
     incidents: tuple[str, ...] = ()
-    """Numbers of all incidents that are open."""
+    """Numbers of all incidents since the change, open or closed by then."""
     errors: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -148,13 +148,25 @@ def not_ended(marks: Sequence[Mark]) -> str:
     for mark in reversed(marks):
         if mark.kind is MarkKind.HYPERCARE_ENDED:
             return ""
+        if mark.kind in (MarkKind.HYPERCARE_KEPT, MarkKind.HYPERCARE_EXTENDED):
+            break
         if mark.kind is MarkKind.REJECTED and mark.data.get("gate") == GATE:
-            by = str(mark.data.get("by"))
-            silent = by.startswith("nobody")
-            return "nobody decided whether the release is kept" if silent else f"{by} decided to back out"
+            against = decided_against(marks)
+            return f"{against} decided to back out" if against else "nobody decided whether the release is kept"
         if mark.kind is MarkKind.HYPERCARE_REOPENED:
             return f"the decision is open: {mark.data.get('reason')}"
     return "the hypercare watch has not ended"
+
+
+def decided_against(marks: Sequence[Mark]) -> str:
+    """Who decided in this watch to back out; "" when nobody did, or the release was kept since."""
+    for mark in reversed(marks):
+        if mark.kind in (MarkKind.HYPERCARE_ENDED, MarkKind.HYPERCARE_KEPT):
+            return ""
+        if mark.kind is MarkKind.REJECTED and mark.data.get("gate") == GATE:
+            by = str(mark.data.get("by"))
+            return "" if by.startswith("nobody") else by
+    return ""
 
 
 def ends_told(care: Hypercare, length: Callable[[timedelta], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,6 +35,12 @@ class Caller:
 class IncidentState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
+
+
+def state_told(seen: Mapping[str, Any]) -> str:
+    """Of an incident as a run marked it."""
+    closed = str(seen.get("closed_at") or "")
+    return f"closed {closed[:16].replace('T', ' ')}Z" if closed else str(seen.get("state") or IncidentState.OPEN)
 
 
 def _whole(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.given_back import Taken, survey_told, taken_for, traffic
+from changeover.domain.incident import state_told
 from changeover.domain.legs import plain
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from changeover.domain.report import Answered, Event, Report
@@ -115,6 +116,8 @@ class SeenIncident:
     severity: int
     opened_at: str
     summary: str
+    state: str = ""
+    """Open, or closed and when."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -122,6 +125,7 @@ class SeenIncident:
             "severity": self.severity,
             "opened_at": self.opened_at,
             "summary": self.summary,
+            "state": self.state,
         }
 
 
@@ -320,7 +324,13 @@ def _incidents(report: Report) -> tuple[SeenIncident, ...]:
         str(mark.data.get("number")): mark for mark in report.view.all_marks if mark.kind is MarkKind.INCIDENT_SEEN
     }
     seen = [
-        SeenIncident(number, int(mark.data["severity"]), str(mark.data["opened_at"]), str(mark.data["summary"]))
+        SeenIncident(
+            number,
+            int(mark.data["severity"]),
+            str(mark.data["opened_at"]),
+            str(mark.data["summary"]),
+            state_told(mark.data),
+        )
         for number, mark in newest.items()
     ]
     return tuple(sorted(seen, key=lambda incident: (incident.severity, incident.number)))

@@ -120,11 +120,18 @@ class RunFacts:
 
 def why_not_hold(facts: RunFacts) -> tuple[str, ...]:
     """Reasons against it; none when it is possible. What runs is finished all the same."""
-    return (*_over(facts), *(("it is held already; `resume` ends that",) if facts.held else ()))
+    ended = bool(facts.lanes) and all(state is LaneState.ENDED for state in facts.lanes.values())
+    nothing = "every environment has ended, and no stage that is left waits for a hold: to stop its closing, answer no "
+    return (
+        *_over(facts),
+        *(("it is held already; `resume` ends that",) if facts.held else ()),
+        *((f"{nothing}where support or hypercare asks",) if ended and not facts.ended else ()),
+    )
 
 
 def why_not_resume(facts: RunFacts) -> tuple[str, ...]:
-    return (*_over(facts), *(() if facts.held else ("it is not held",)))
+    """A hold that outlasted its run can be ended still: until then it is an open item of its closeout."""
+    return () if facts.held else (*_over(facts), "it is not held")
 
 
 def why_not_abort(facts: RunFacts, *, back_out: bool) -> tuple[str, ...]:

@@ -181,6 +181,8 @@ class GateApprovalOperator(ApprovalOperator):
         self.assigned_users = users(self.pinned, asked["asked"])
         self.response_timeout = timedelta(seconds=asked["seconds"])
         self.body = f"{self.body}\n\n{asked['facts']}"
+        if self.gate == "support":
+            self.body = f"{self.body}\n\n{run_context.file_hand_over(upgrade, tools)}"
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
@@ -234,7 +236,7 @@ class CloseOperator(BaseOperator):
         self.pinned, self.decides = pinned, decides
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from changeover.usecases.closeout import close, is_wanted
+        from changeover.usecases.closeout import close, is_open, is_wanted
 
         upgrade, tools = run_context.opened(self.pinned, context)
         verdict = close(upgrade, tools)
@@ -247,4 +249,6 @@ class CloseOperator(BaseOperator):
         )
         if self.decides and not is_wanted(upgrade, verdict):
             raise AirflowFailException(f"outcome: {verdict.outcome}: {'; '.join(verdict.reasons)}")
+        if not self.decides and is_open(upgrade, tools):
+            raise AirflowSkipException(f"the change stays open: {'; '.join(verdict.reasons)}")
         return {"outcome": str(verdict.outcome), "report": paths}

@@ -99,6 +99,22 @@ def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     return {name: str(path) for name, path in write_report_files(tools, upgrade.run.key).items()}
 
 
+def file_hand_over(upgrade: Upgrade, tools: Tools) -> str:
+    """The hand-over pack, kept with the run's evidence; where it lies, or why there is none, for those who accept."""
+    from changeover.domain.blueprint import Words
+    from changeover.orchestration import texts
+    from changeover.usecases.evidence import keep_text
+    from changeover.wiring import hand_over_pack
+
+    kept = sum(each.name.startswith("hand-over-pack-") for each in tools.ledger.evidence(upgrade.run.key))
+    try:
+        page = hand_over_pack(upgrade, tools, Words(texts.TITLES, texts.TASKS))
+        return f"Hand-over pack: {keep_text(upgrade, tools, '', f'hand-over-pack-{kept + 1}.html', page)}"
+    except Exception as exc:  # noqa: BLE001 -- a paper that cannot be made keeps nobody from being asked
+        log.warning("no hand-over pack: %s", exc)
+        return f"**No hand-over pack could be filed** ({exc}); write it before you accept."
+
+
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
     from changeover.usecases.planning import plan_approvals
     from changeover.wiring import pin_releases, upgrade_of

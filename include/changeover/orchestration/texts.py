@@ -131,7 +131,7 @@ TASKS = {
     "they decided to back out, or nobody decided: clear this task to look and ask again.",
     "support_accepts": _ASK,
     "check_exit": "The blueprint's exit conditions. **Red** names the one that is not met.",
-    "close_change": "Closes the change with its code, writes the run record and the report.",
+    "close_change": "Closes the change with its code, writes the run record and the report. **Skipped** while it stays open.",
     "record_outcome": "Records the outcome and fails the run unless it did what was asked. Runs whatever happened.",
 }
 
@@ -142,8 +142,8 @@ PRE_APPROVED = (
 APPROVAL_BODY = "{{ ti.xcom_pull(task_ids='s06_planning.run_sheet')['run_sheet'] }}"
 SUPPORT_BODY = (
     "The hypercare watch ended well. Accepting takes the upgraded environments into support; rejecting keeps the change open. "
-    "`./changeover documents PLAN --only hand-over-pack` writes what is handed over: what runs where, what changed, known issues and "
-    "incidents, restore points and until when they are kept, and the run book."
+    "What is handed over is filed with the run: what runs where, what changed, known issues and incidents, restore points and until "
+    "when they are kept, and the run book. `./changeover documents PLAN --only hand-over-pack` writes it again, also as PDF."
 )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from changeover.domain.record import Run
 
 LAST_TASK = "record_outcome"
+WAITS_FOR_PEOPLE = "awaiting_input"
 
 
 class ApiWorkflow:
@@ -33,6 +34,14 @@ class ApiWorkflow:
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         task = f"{lane_group(environment)}.{stage}" if environment else LAST_TASK
         return self._client.clear(self._client.run(run.dag_id, run.dag_run_id), [task])
+
+    def withdraw(self, run: Run) -> tuple[str, ...]:
+        """End the tasks that wait for people, as failed, so that nobody is asked any more; the answer names them."""
+        dag_run = self._client.run(run.dag_id, run.dag_run_id)
+        waits = [request.task_id for request in self._client.requests(dag_run) if request.state == WAITS_FOR_PEOPLE]
+        for task_id in waits:
+            self._client.mark_task(dag_run, task_id, "failed")
+        return tuple(waits)
 
 
 class TaskWorkflow:

@@ -11,7 +11,7 @@ from changeover.domain.retention import ProvenPoint, Retention, ended_at, proven
 from changeover.errors import ChangeoverError
 from changeover.ports import fresh
 from changeover.usecases.evidence import business_data_before, evidence_path
-from changeover.usecases.incidents import ours
+from changeover.usecases.incidents import open_before, ours, still_open
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import Tools, Upgrade
 
@@ -30,6 +30,8 @@ def after_rows(upgrade: Upgrade, tools: Tools, *, read_data: bool) -> Iterator[t
         yield "why", str(reopened.data.get("reason") or "")
     yield "the watch", "; ".join(watch_told(marks)) or "it has not looked yet"
     yield "open incidents", _incidents(upgrade, tools)
+    if before := open_before(upgrade, tools):
+        yield "open before the change", "; ".join(incident.told for incident in before)
     retention = Retention(upgrade.plan.restore_points_kept, ended_at(marks))
     points = {point.environment: point for point in proven_points(marks, retention)}
     for lane in upgrade.lanes:
@@ -43,7 +45,7 @@ def _incidents(upgrade: Upgrade, tools: Tools) -> str:
     told = [
         f"{incident.number} (severity {incident.severity}{', critical' if incident.severity <= CRITICAL else ''}): "
         f"{incident.summary}"
-        for incident in ours(upgrade, tools)
+        for incident in still_open(ours(upgrade, tools))
     ]
     return "; ".join(told) or "none"
 

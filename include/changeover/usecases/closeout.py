@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from changeover.domain.change import close_code
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.given_back import not_given_back
-from changeover.domain.hypercare import CRITICAL, not_ended
+from changeover.domain.hypercare import CRITICAL, decided_against, not_ended
 from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.plan import Mode
 from changeover.domain.record import MarkKind
+from changeover.domain.settlement import closed_by
+from changeover.domain.steering import holds
 from changeover.domain.version import VersionError, same
+from changeover.errors import PlanError
+from changeover.ports import fresh
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.fix import fix_verdict
-from changeover.usecases.incidents import open_incidents, ours
+from changeover.usecases.incidents import open_before, ours, see_incidents, still_open
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import not_upgraded, proofs
 from changeover.usecases.run_view import view_run
@@ -27,6 +33,7 @@ from changeover.usecases.tools import (
     yes,
 )
 
+CHANGING = (Mode.IMPLEMENT, Mode.BACK_OUT)
 IN_EITHER_CASE = ("cmdb-equals-discovery", "given-back", "outbox-empty")
 """Conditions of both exits; the others are of an upgrade that is kept."""
 
@@ -36,7 +43,7 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     settled_lanes = tools.ledger.outcomes(upgrade.run.key)
     if upgrade.mode is not Mode.IMPLEMENT or not settled_lanes:
         return not_applicable("no lane was settled: there is no exit to check")
-    open_incidents(upgrade, tools)  # marks and links those since the last look
+    see_incidents(upgrade, tools)  # those since the last look
     deliver(tools.ledger, tools.cmdb, tools.clock())
     outcomes = [settled_lanes[lane.name].outcome for lane in upgrade.lanes if lane.name in settled_lanes]
     backed_out = Outcome.BACKED_OUT in outcomes and all(o.is_success or o is Outcome.BACKED_OUT for o in outcomes)
@@ -49,14 +56,15 @@ def check_exit(upgrade: Upgrade, tools: Tools) -> Answer:
     tools.ledger.record_gate(upgrade.run.key, gate, tools.clock())
     if not gate.passed:
         return no(*gate.reasons())
-    return yes("exit: unsuccessful and backed out" if backed_out else "exit conditions met")
+    met = "exit: unsuccessful and backed out" if backed_out else "exit conditions met"
+    return yes("; ".join((met, *_left_behind(upgrade, tools))))
 
 
 def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
     """Condition → why it is not met ("" when it is)."""
     plan, key = upgrade.plan, upgrade.run.key
     open_lanes = not_upgraded(upgrade, tools, upgrade.lanes)
-    incidents = [incident.number for incident in ours(upgrade, tools) if incident.severity <= CRITICAL]
+    incidents = [one.number for one in still_open(ours(upgrade, tools)) if one.severity <= CRITICAL]
     unequal = []
     reached = tools.ledger.outcomes(key)
     for lane in (lane for lane in upgrade.lanes if lane.name in reached):
@@ -71,9 +79,32 @@ def exit_conditions(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
         "no-critical-incident": f"open: {', '.join(incidents)}" if incidents else "",
         "support-accepted": "" if accepted else "support has not accepted",
         "cmdb-equals-discovery": "; ".join(unequal),
-        "given-back": not_given_back(view_run(tools.ledger, upgrade.run).environments),
+        "given-back": "; ".join(
+            filter(None, (not_given_back(view_run(tools.ledger, upgrade.run).environments), _held(upgrade, tools)))
+        ),
         "outbox-empty": _outbox(upgrade, tools),
     }
+
+
+def _held(upgrade: Upgrade, tools: Tools) -> str:
+    """A hold of the whole run; one of an environment ended with its lane."""
+    standing = holds(tools.ledger.marks(upgrade.run.key))
+    told = [f"held by {hold.by} ({hold.reason}): resume it" for hold in standing if not hold.environment]
+    return "; ".join(told)
+
+
+def _left_behind(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
+    """What keeps nothing open, and somebody still has to look at."""
+    before = [incident.number for incident in open_before(upgrade, tools)]
+    try:
+        known = tools.content.waivers(upgrade.plan.client) if tools.content else ()
+        waivers = [f"{one.id} by {one.by}" for one in known if one.upgrade == upgrade.plan.upgrade]
+    except PlanError as exc:
+        waivers = [f"they cannot be read: {exc}"]
+    return (
+        *((f"open since before the change: {', '.join(before)}",) if before else ()),
+        *((f"waivers of this upgrade alone, to be withdrawn: {', '.join(waivers)}",) if waivers else ()),
+    )
 
 
 def _equal(recorded: str | None, found: str | None, scheme: str) -> bool:
@@ -105,11 +136,7 @@ def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
         return _before_lanes(upgrade, tools, refused)
     if upgrade.mode is Mode.FIX:
         return fix_verdict(upgrade, tools, refused)
-    environments = dict(tools.ledger.outcomes(key))
-    environments.pop("", None)
-    for lane in upgrade.lanes:
-        if lane.name not in environments and tools.ledger.marks(key, environment=lane.name, kind=MarkKind.LANE_STARTED):
-            environments[lane.name] = settled(upgrade, tools, lane)
+    environments = _environments(upgrade, tools)
     blockers = (
         *refused,
         *_baseline_failure(upgrade, tools),
@@ -122,49 +149,97 @@ def outcome_of(upgrade: Upgrade, tools: Tools) -> Verdict:
     )
 
 
-def close(upgrade: Upgrade, tools: Tools) -> Verdict:
-    """Record the outcome, close the change with its code, write the run record, deliver what waits. Idempotent."""
-    verdict, run, plan = outcome_of(upgrade, tools), upgrade.run, upgrade.plan
+def _environments(upgrade: Upgrade, tools: Tools) -> dict[str, Verdict]:
+    """Of each environment the outcome on record; of one whose lane began and has none, what is proven by now."""
+    key = upgrade.run.key
+    environments = dict(tools.ledger.outcomes(key))
+    environments.pop("", None)
+    for lane in upgrade.lanes:
+        if lane.name not in environments and tools.ledger.marks(key, environment=lane.name, kind=MarkKind.LANE_STARTED):
+            environments[lane.name] = settled(upgrade, tools, lane)
+    return environments
+
+
+def close(upgrade: Upgrade, tools: Tools, *, by: str = "") -> Verdict:
+    """Record the outcome, close the change with its code, write the run record, deliver what waits. Idempotent.
+
+    A change of which something is still to be put right stays open, unless somebody (`by`) closes it all the same.
+    """
+    if upgrade.mode in CHANGING:
+        deliver(tools.ledger, tools.cmdb, tools.clock())  # what has waited since the exit was checked is no reason
+    verdict, run = outcome_of(upgrade, tools), upgrade.run
     tools.ledger.record_outcome(run.key, "", verdict, tools.clock())
-    environments = {name: str(v.outcome) for name, v in tools.ledger.outcomes(run.key).items() if name}
-    if upgrade.mode in (Mode.IMPLEMENT, Mode.BACK_OUT):
-        tell_cmdb(
-            upgrade,
-            tools,
-            "record_run",
-            f"record_run-{verdict.outcome}",
-            run=run.key,
-            outcome=str(verdict.outcome),
-            mode=run.mode,
-            from_version=plan.from_version,
-            to_version=plan.to_version,
-            plan_digest=run.plan_digest,
-            started_at=run.opened_at.isoformat(),
-            ended_at=tools.clock().isoformat(),
-            environments=environments,
-        )
+    if upgrade.mode in CHANGING:
+        _record_run(upgrade, tools, verdict)
+    if not by and (why := _to_put_right(upgrade, tools, verdict)):
+        _leave_open(upgrade, tools, why)
+    else:
+        _close_change(upgrade, tools, verdict, by)
     if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):
-        if tools.ledger.marks(run.key, kind=MarkKind.CHANGE_OPENED):
-            tell_cmdb(
-                upgrade,
-                tools,
-                "close_change",
-                "close_change",
-                code=str(_code(upgrade, verdict)),
-                notes=f"{verdict.outcome}: {'; '.join(verdict.reasons)}",
-            )
         deliver(tools.ledger, tools.cmdb, tools.clock())
-    if upgrade.mode is Mode.IMPLEMENT and tools.ledger.outcomes(run.key).keys() - {""}:
-        mark(upgrade, tools, MarkKind.SURVEY_ASKED, key="survey-asked", title=plan.title)
-        tools.tell(f"the client's survey is open: `./changeover survey {run.key}` prints its link")
-    mark(
+    return verdict
+
+
+def is_open(upgrade: Upgrade, tools: Tools) -> bool:
+    """Whether the change was left open when its outcome was recorded."""
+    return not tools.ledger.marks(upgrade.run.key, kind=MarkKind.CHANGE_CLOSED)
+
+
+def _record_run(upgrade: Upgrade, tools: Tools, verdict: Verdict) -> None:
+    run, plan = upgrade.run, upgrade.plan
+    tell_cmdb(
         upgrade,
         tools,
-        MarkKind.CHANGE_CLOSED,
-        key=f"closed-{verdict.outcome}",
+        "record_run",
+        f"record_run-{verdict.outcome}",
+        run=run.key,
         outcome=str(verdict.outcome),
+        mode=run.mode,
+        from_version=plan.from_version,
+        to_version=plan.to_version,
+        plan_digest=run.plan_digest,
+        started_at=run.opened_at.isoformat(),
+        ended_at=tools.clock().isoformat(),
+        environments={name: str(v.outcome) for name, v in tools.ledger.outcomes(run.key).items() if name},
     )
-    return verdict
+
+
+def _to_put_right(upgrade: Upgrade, tools: Tools, verdict: Verdict) -> tuple[str, ...]:
+    """What keeps the change open: a code that is written once would be wrong when it has been put right."""
+    if upgrade.mode not in CHANGING or verdict.outcome is not Outcome.UNKNOWN or not is_open(upgrade, tools):
+        return ()
+    environments, marks = _environments(upgrade, tools), tools.ledger.marks(upgrade.run.key)
+    doubtful = tuple(
+        f"{name} ended unknown"
+        for name, found in environments.items()
+        if found.outcome is Outcome.UNKNOWN and not closed_by(mark for mark in marks if mark.environment == name)
+    )
+    return doubtful or (() if decided_against(marks) else _unmet(upgrade, tools, environments))
+
+
+def _leave_open(upgrade: Upgrade, tools: Tools, why: tuple[str, ...]) -> None:
+    """Once every environment is upgraded it is in review; each set of reasons is noted once."""
+    if not tools.ledger.marks(upgrade.run.key, kind=MarkKind.CHANGE_OPENED):
+        return
+    if not not_upgraded(upgrade, tools, upgrade.lanes):
+        tell_cmdb(upgrade, tools, "move_change", "review", state="review")
+    told = f"not closed: {'; '.join(why)}"
+    lasting = "; ".join(reason for reason in why if not reason.startswith("exit: outbox-empty"))
+    tell_cmdb(upgrade, tools, "note", f"open-{sha256(lasting.encode()).hexdigest()[:12]}", text=told)
+    tools.tell(f"the change stays open: {'; '.join(why)}")
+
+
+def _close_change(upgrade: Upgrade, tools: Tools, verdict: Verdict, by: str) -> None:
+    key = upgrade.run.key
+    if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE) and tools.ledger.marks(key, kind=MarkKind.CHANGE_OPENED):
+        said = (f"closed by {by}",) if by else ()
+        notes = f"{verdict.outcome}: {'; '.join((*said, *verdict.reasons))}"
+        tell_cmdb(upgrade, tools, "close_change", "close_change", code=str(_code(upgrade, verdict)), notes=notes)
+    if upgrade.mode is Mode.IMPLEMENT and tools.ledger.outcomes(key).keys() - {""}:
+        mark(upgrade, tools, MarkKind.SURVEY_ASKED, key="survey-asked", title=upgrade.plan.title)
+        tools.tell(f"the client's survey is open: `./changeover survey {key}` prints its link")
+    outcome = str(verdict.outcome)
+    mark(upgrade, tools, MarkKind.CHANGE_CLOSED, key=f"closed-{outcome}", outcome=outcome)
 
 
 def is_wanted(upgrade: Upgrade, verdict: Verdict) -> bool:
@@ -210,7 +285,10 @@ def _baseline_failure(upgrade: Upgrade, tools: Tools) -> tuple[str, ...]:
 
 
 def _unmet(upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]) -> tuple[str, ...]:
-    """A run whose lanes all ended upgraded is a success only once support has accepted."""
+    """A run whose lanes all ended upgraded is a success only once every exit condition was met.
+
+    The code with which its change was closed stands; what comes after it is no matter of this run.
+    """
     if (
         upgrade.mode is not Mode.IMPLEMENT
         or not environments
@@ -219,4 +297,8 @@ def _unmet(upgrade: Upgrade, tools: Tools, environments: dict[str, Verdict]) -> 
         return ()
     if set(environments) != {lane.name for lane in upgrade.lanes}:
         return ()
+    if closed := fresh(MarkKind.CHANGE_CLOSED, tools.ledger.marks(upgrade.run.key)):
+        before = Outcome(str(closed.data["outcome"]))
+        told = f"exit: the change was closed {closed.at:%Y-%m-%d %H:%MZ} with outcome {before}, which stands"
+        return () if before.is_success else (told,)
     return tuple(f"exit: {key}: {reason}" for key, reason in exit_conditions(upgrade, tools).items() if reason)

@@ -120,7 +120,17 @@ def look(case: Case) -> RunSettlement:
     needs: tuple[str, ...] = ()
     if driver is not Driver.GOES_ON and outcome is None:
         needs = ("the run has no outcome",)
+    elif driver is not Driver.GOES_ON and outcome is not None and not any(one.needs for one in found):
+        needs = _open_change(case, outcome)
     return RunSettlement(upgrade.run.key, driver, found, needs, tuple(broken), tuple(holds.values()))
+
+
+def _open_change(case: Case, outcome: Verdict) -> tuple[str, ...]:
+    """Every environment is settled, and the change waits for something to be put right, or for a person to close it."""
+    kinds = {mark.kind for mark in case.tools.ledger.marks(case.upgrade.run.key)}
+    if outcome.outcome is not Outcome.UNKNOWN or MarkKind.CHANGE_OPENED not in kinds or MarkKind.CHANGE_CLOSED in kinds:
+        return ()
+    return (f"its change is open: {'; '.join(outcome.reasons)}",)
 
 
 def driver_of(case: Case) -> Driver:
@@ -204,7 +214,7 @@ def _close(
         refused = (*refused, *kept)
     left = [one.environment for one in found.to_settle if one not in possible]
     if not left and (possible or found.needs) and found.driver is not Driver.GOES_ON:
-        whole = closeout.close(upgrade, tools)
+        whole = closeout.close(upgrade, tools, by=order.by)
         _mark(case, order, "", found=[*found.needs, *(one.environment for one in possible)])
         done.append(f"the run: closed by {order.by}, outcome {whole.outcome}")
     return Done(tuple(done), refused or (() if done else ("there is nothing to close",)))

@@ -85,5 +85,4 @@ def abort(ledger: Ledger, run: Run, *, by: str, reason: str, at: datetime, back_
     after = run_facts(ledger, run)
     crossed = [name for name, state in after.lanes.items() if state != before.lanes[name]]
     late = [f"{name}: its change began at the same moment; it ends, and is backed out" for name in crossed]
-    waits = "a request that waits in Airflow is not withdrawn: reject it (`changeover reject` lists them)"
-    return Steered(then=(*late, "nothing further begins; the run goes through its last tasks", waits))
+    return Steered(then=(*late, "nothing further begins; the run goes through its last tasks"))

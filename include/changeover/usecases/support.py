@@ -21,7 +21,7 @@ from changeover.domain.plan import Mode
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.version import VersionError, same
 from changeover.ports import fresh
-from changeover.usecases.incidents import open_incidents
+from changeover.usecases.incidents import open_before, see_incidents, still_open
 from changeover.usecases.lane_facts import not_upgraded
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.tools import (
@@ -46,7 +46,7 @@ def hypercare_due(upgrade: Upgrade, tools: Tools) -> Answer:
 
 
 def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
-    """One look: version, services and error rate of every host, and the incidents that are open."""
+    """One look: version, services and error rate of every host, and the incidents since the change."""
     plan = upgrade.plan
     hosts = tuple(host for lane in upgrade.lanes for host in hosts_of(upgrade, tools, lane.name))
     seen = run_on_hosts(
@@ -64,14 +64,14 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
     )
     reports = {host.host: dict(host.report) for host in seen.hosts if host.report}
     errors = {host: count for host, report in reports.items() if (count := _errors(report)) is not None}
-    incidents = open_incidents(upgrade, tools)
+    incidents = see_incidents(upgrade, tools)
     look = Look(tools.clock(), errors=errors)
     looks = (*watched_of(_marks(upgrade, tools)).looks, look)
     results = [
         *(_healthy(host, report, upgrade) for host, report in reports.items()),
         *(_error_rate(host, looks, plan.support.hypercare.reopens.errors_per_hour) for host in reports),
     ]
-    critical = [incident for incident in incidents if incident.severity <= CRITICAL]
+    critical = [incident for incident in still_open(incidents) if incident.severity <= CRITICAL]
     told = "; ".join(f"{incident.number}: {incident.summary}" for incident in critical)
     open_ones = CheckResult("no-critical-incident", "", CheckState.FAILED if critical else CheckState.PASSED, told)
     names = tuple(host.name for host in hosts)
@@ -88,6 +88,7 @@ def hypercare_look(upgrade: Upgrade, tools: Tools) -> GateResult:
         unwell=[*silent, *(f"{r.host}: {r.message}" for r in results if r.state is not CheckState.PASSED)],
         critical=[incident.number for incident in critical],
         incidents=[incident.number for incident in incidents],
+        before=[incident.told for incident in open_before(upgrade, tools)],
         errors=errors,
     )
     return gate
@@ -108,7 +109,8 @@ def watch_on(upgrade: Upgrade, tools: Tools) -> Step:
         key = f"reopened-{last.at.isoformat() if last else ''}"
         mark(upgrade, tools, MarkKind.HYPERCARE_REOPENED, key=key, reason=reason)
     elif step.course is Course.END:
-        mark(upgrade, tools, MarkKind.HYPERCARE_ENDED, key="watch-ended", reason=reason)
+        ended = f"watch-ended-{watched.looks[-1].at.isoformat()}"  # a watch that is cleared may end again
+        mark(upgrade, tools, MarkKind.HYPERCARE_ENDED, key=ended, reason=reason)
     return step
 
 

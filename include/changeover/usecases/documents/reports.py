@@ -8,6 +8,7 @@ from itertools import groupby
 from changeover.domain.blueprint import Task
 from changeover.domain.blueprint_table import KPIS, ROLES, SUB_PROCESSES, SYSTEMS, WORK_PRODUCTS
 from changeover.domain.hypercare import watch_told
+from changeover.domain.incident import state_told
 from changeover.domain.paper import Audience, Block, Facts, Paper, Points, Section, Signatures, Table, Text
 from changeover.domain.record import MarkKind
 from changeover.domain.retention import Retention, ended_at, proven_points
@@ -89,11 +90,19 @@ def _known_issues(subject: Subject) -> tuple[Block, ...]:
 
 
 def _incidents(subject: Subject) -> tuple[Block, ...]:
-    """Those that the run saw since it began, as it saw them last."""
+    """Those since the change, as the run saw them last; and what was open before it."""
     marks = subject.view.all_marks if subject.view else ()
     newest = {str(mark.data.get("number")): mark.data for mark in marks if mark.kind is MarkKind.INCIDENT_SEEN}
-    rows = tuple((number, str(seen["severity"]), str(seen["summary"])) for number, seen in sorted(newest.items()))
-    return (Table(("Incident", "Severity", "What"), rows, (3, 2, 10)),) if rows else ()
+    rows = tuple(
+        (number, str(seen["severity"]), state_told(seen), str(seen["summary"]))
+        for number, seen in sorted(newest.items())
+    )
+    looked = [mark.data for mark in marks if mark.kind is MarkKind.HYPERCARE_CHECKED]
+    before = tuple(str(told) for told in looked[-1].get("before", ())) if looked else ()
+    return (
+        *((Table(("Incident", "Severity", "State", "What"), rows, (3, 2, 4, 9)),) if rows else ()),
+        *((Text("Open before the change, and open still at the last look:"), Points(before)) if before else ()),
+    )
 
 
 def _restore_points(subject: Subject) -> Table:
