@@ -526,6 +526,25 @@ def abort(
     raise typer.Exit(steer("abort", wanted, by=by, reason=reason, back_out=back_out))
 
 
+@app.command()
+def stop(
+    wanted: OfRun,
+    *,
+    environments: Annotated[
+        list[str] | None, typer.Option("--environment", help="Only there; may be repeated.")
+    ] = None,
+    by: ByWhom = "",
+    reason: Why = "",
+) -> None:
+    """End what a run has at work on hosts now, there too, and prove it over a fresh connection.
+
+    Exit code 1 when that is not confirmed, or nothing is at work. Nothing is backed out by it: see `settle`.
+    """
+    from changeover.cli_stop import stop
+
+    raise typer.Exit(stop(wanted, by=by, reason=reason, environments=tuple(environments or ())))
+
+
 def _answer(option: str, run: str | None, gate: str | None, environment: str, comment: str, login: str) -> int:
     from changeover.cli_approve import Answered, answer, list_open
 

@@ -127,6 +127,10 @@ class MarkKind(StrEnum):
     """Nothing further begins until it is resumed: who, why; by the night policy also for which case."""
     RESUMED = "resumed"
     ABORTED = "aborted"
+    STOPPING = "stopping"
+    """Somebody ends what is at work on hosts: who, why."""
+    STOPPED = "stopped"
+    """What was seen when work on hosts was ended, and whether that was confirmed."""
     NIGHT_ACTED = "night_acted"
     """Nobody answered, and the plan's night policy said what happens: case, action, why."""
     DECIDE_BY_NEAR = "decide_by_near"
@@ -172,6 +176,10 @@ class StepRecord:
     hosts: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     directory: str = ""
+    task: str = ""
+    """The task of Airflow that began it; "" for what a person did without it."""
+    changes: bool = False
+    """It alters hosts: where its end is not known, somebody has to look before anything else starts there."""
 
     @property
     def duration(self) -> timedelta | None:

@@ -1,0 +1,136 @@
+"""End what a run has at work on hosts: by a person's order, and where Airflow has given its task up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from changeover.domain.execution import execution_token
+from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus
+from changeover.domain.stopping import why_over
+from changeover.errors import ChangeoverError
+from changeover.ports import Ledger, StopSpec, TaskWorkflow
+from changeover.usecases.step_end import block, record_end
+from changeover.usecases.tools import Tools, Upgrade, mark
+
+RULE = "rule: Airflow ended the task"
+PATIENCE = timedelta(seconds=45)
+"""For whoever follows a step on another machine to find the order, and to say how it ended."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """One step; `confirmed` over fresh connections to its hosts, or told by whoever followed it."""
+
+    environment: str
+    step: str
+    confirmed: bool
+    seen: str
+
+    def __str__(self) -> str:
+        how = "stopped" if self.confirmed else "NOT confirmed to be stopped"
+        return f"{self.step} of {self.environment}: {how}: {self.seen}"
+
+
+def at_work(ledger: Ledger, run: str, environments: Iterable[str] = ()) -> tuple[StepRecord, ...]:
+    """Steps that may still run something on hosts; of all environments when none is named."""
+    wanted = set(environments)
+    return tuple(
+        step
+        for step in ledger.steps(run)
+        if step.status is StepStatus.RUNNING and step.directory and (not wanted or step.environment in wanted)
+    )
+
+
+def stop_work(
+    upgrade: Upgrade, tools: Tools, steps: Iterable[StepRecord], *, by: str, reason: str
+) -> tuple[Stopped, ...]:
+    """The order is in the ledger first: who follows a step elsewhere finds it there, and no next part begins."""
+    steps = tuple(steps)
+    for environment in dict.fromkeys(step.environment for step in steps):
+        mine = [step.step for step in steps if step.environment == environment]
+        mark(upgrade, tools, MarkKind.STOPPING, environment, by=by, reason=reason, steps=mine)
+    done = []
+    for step in steps:
+        one = _stop(upgrade, tools, step, f"stopped by {by}: {reason}")
+        told = (upgrade, tools, MarkKind.STOPPED, one.environment)
+        mark(*told, by=by, step=one.step, confirmed=one.confirmed, seen=one.seen)
+        done.append(one)
+    return tuple(done)
+
+
+def _stop(upgrade: Upgrade, tools: Tools, step: StepRecord, why: str) -> Stopped:
+    directory = Path(step.directory)
+    frozen = tools.ledger.frozen_hosts(step.run)
+    token = execution_token(step.run, step.environment, step.step, step.generation)
+    execution = StopSpec(directory, frozen.get(step.environment, ()), token)
+    everyone = {host.connection for hosts in frozen.values() for host in hosts}
+    try:
+        confirmed, seen = tools.executor.stop(execution, tools.vault.credentials(sorted(everyone)), why=why)
+        if not confirmed and not tools.executor.here(directory):
+            confirmed, seen = _told_elsewhere(tools, step, seen)
+    except ChangeoverError as exc:
+        confirmed, seen = False, f"it could not be stopped: {exc}"
+    result = tools.executor.left(directory)
+    if result is not None and _open(tools, step):
+        record_end(upgrade, tools, step, result)
+    if not confirmed:
+        block(upgrade, tools, step, f"a stop was not confirmed: {seen}")
+    return Stopped(step.environment, step.step, confirmed, seen)
+
+
+def _told_elsewhere(tools: Tools, step: StepRecord, seen: str) -> tuple[bool, str]:
+    """Its controller is on another machine: the task that follows it there ends it, and writes how that ended."""
+    until = tools.clock() + PATIENCE
+    while _open(tools, step) and tools.clock() < until:
+        tools.wait(timedelta(seconds=1))
+    same = _as_recorded(tools, step)
+    if same.status in (StepStatus.RUNNING, StepStatus.UNKNOWN):
+        return False, seen
+    return True, "; ".join((f"it ended on another machine: {same.status}", *same.reasons))
+
+
+def _open(tools: Tools, step: StepRecord) -> bool:
+    return _as_recorded(tools, step).status is StepStatus.RUNNING
+
+
+def _as_recorded(tools: Tools, step: StepRecord) -> StepRecord:
+    steps = tools.ledger.steps(step.run, environment=step.environment)
+    return next(one for one in steps if (one.step, one.generation) == (step.step, step.generation))
+
+
+def stop_what_is_over(
+    ledger: Ledger,
+    workflow: TaskWorkflow,
+    opened: Callable[[Run], tuple[Upgrade, Tools]],
+    *,
+    runs: Iterable[Run],
+    broken: list[str],
+) -> tuple[Stopped, ...]:
+    """Of runs whose task or run Airflow has ended while their work goes on here; what only ended is written down."""
+    done: list[Stopped] = []
+    for run in runs:
+        for step in at_work(ledger, run.key):
+            if not step.task:
+                continue  # a person does it, and follows it
+            try:
+                why = why_over(workflow.task_state(run, step.task), workflow.state(run))
+                done += _over(opened, run, step, why) if why else ()
+            except (ChangeoverError, OSError) as exc:
+                broken.append(f"{run.key}: {step.step} of {step.environment}: {exc}")
+    return tuple(done)
+
+
+def _over(opened: Callable[[Run], tuple[Upgrade, Tools]], run: Run, step: StepRecord, why: str) -> tuple[Stopped, ...]:
+    upgrade, tools = opened(run)
+    if not _open(tools, step):
+        return ()  # its task wrote its end meanwhile
+    if not tools.executor.here(Path(step.directory)):
+        return ()  # the sweep of the machine that has it ends it; living processes are told from the hosts
+    result = tools.executor.left(Path(step.directory))
+    if result is not None:
+        record_end(upgrade, tools, step, result)
+        return ()
+    return stop_work(upgrade, tools, (step,), by=RULE, reason=why)
