@@ -103,5 +103,5 @@ def _unheld(story: StoryOfRun, environment: str, hold: HostHold | None) -> Disag
     whose = f"held by run {hold.lock.run or 'that nobody can read'}" if hold.lock else "held by nobody"
     text = f"run {story.run} is {where}, and {hold.host} is {whose}"
     return Disagreement(
-        "implement-without-lock", story.run, hold.host, text, f"changeover host status; stop {story.run}"
+        "implement-without-lock", story.run, hold.host, text, f"changeover host status; changeover stop {story.run}"
     )

@@ -273,6 +273,7 @@ _MARKED = {
     MarkKind.HYPERCARE_REOPENED: "the watch reopened the decision",
     MarkKind.HELD: "the run was held",
     MarkKind.ABORTED: "the run was aborted",
+    MarkKind.STOPPING: "work on hosts was stopped",
     MarkKind.NIGHT_ACTED: "nobody answered, and the night policy acted",
     MarkKind.AIRFLOW_PAUSED: "the run was paused in Airflow",
 }

@@ -39,8 +39,9 @@ def sweep_now(context: Any) -> str:
     noted, blind = watch_runs(ledger, workflow, opened, now=now)
     for text in noted:
         log.warning("noted: %s", text)
-    for one in stop_what_is_over(ledger, workflow, opened, runs=ledger.runs(limit=LOOKED_AT), broken=(unseen := [])):
-        log.warning("%s", one)
+    unseen: list[str] = []
+    for stopped in stop_what_is_over(ledger, workflow, opened, runs=ledger.runs(limit=LOOKED_AT), broken=unseen):
+        log.warning("%s", stopped)
     found = sweep(ledger=ledger, workflow=workflow, holds=wiring.holds(), vault=vault, now=now)
     found = replace(found, broken=(*blind, *unseen, *found.broken))
     for one in found.disagreements:
