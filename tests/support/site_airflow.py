@@ -26,11 +26,11 @@ def own_lab(site: str) -> Iterator[Path]:
 
 
 @contextmanager
-def introduced(settings: Settings, state: lab.LabState) -> Iterator[TestAirflow]:
+def introduced(settings: Settings, state: lab.LabState, *, plan_builder: str | None = None) -> Iterator[TestAirflow]:
     """Airflow with the estate in the CMDB, its connections, and a login for everybody whom the plans name."""
     readings = wiring.shelf(settings).plans([settings.plans])
     people = introduce_site.logins([reading.document for reading in readings if reading.document])
-    with airflow(settings, people=people) as started:
+    with airflow(settings, people=people, plan_builder=plan_builder) as started:
         introduce_site.import_estate(settings, state.estate_path, reset=True)
         with started.client() as client:
             introduce_site.store_connections(client, state.secrets_path)

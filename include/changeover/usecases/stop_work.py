@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from changeover.domain.estate import Host
 from changeover.domain.execution import execution_token
 from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus
 from changeover.domain.stopping import why_over
 from changeover.errors import ChangeoverError
-from changeover.ports import Ledger, StopSpec, TaskWorkflow
+from changeover.ports import Credentials, Ledger, StopSpec, TaskWorkflow
 from changeover.usecases.step_end import block, record_end
 from changeover.usecases.tools import Tools, Upgrade, mark
 
@@ -65,10 +66,10 @@ def _stop(upgrade: Upgrade, tools: Tools, step: StepRecord, why: str) -> Stopped
     directory = Path(step.directory)
     frozen = tools.ledger.frozen_hosts(step.run)
     token = execution_token(step.run, step.environment, step.step, step.generation)
-    execution = StopSpec(directory, frozen.get(step.environment, ()), token)
-    everyone = {host.connection for hosts in frozen.values() for host in hosts}
+    everyone = tuple({host.name: host for hosts in frozen.values() for host in hosts}.values())
+    execution = StopSpec(directory, frozen.get(step.environment) or everyone, token)
     try:
-        confirmed, seen = tools.executor.stop(execution, tools.vault.credentials(sorted(everyone)), why=why)
+        confirmed, seen = tools.executor.stop(execution, _credentials(tools, everyone), why=why)
         if not confirmed and not tools.executor.here(directory):
             confirmed, seen = _told_elsewhere(tools, step, seen)
     except ChangeoverError as exc:
@@ -79,6 +80,10 @@ def _stop(upgrade: Upgrade, tools: Tools, step: StepRecord, why: str) -> Stopped
     if not confirmed:
         block(upgrade, tools, step, f"a stop was not confirmed: {seen}")
     return Stopped(step.environment, step.step, confirmed, seen)
+
+
+def _credentials(tools: Tools, hosts: Iterable[Host]) -> Credentials:
+    return tools.vault.credentials(sorted({host.connection for host in hosts}))
 
 
 def _told_elsewhere(tools: Tools, step: StepRecord, seen: str) -> tuple[bool, str]:
