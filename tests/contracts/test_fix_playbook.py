@@ -56,6 +56,7 @@ def carry_out(
             "application": application,
             "changeover_run": RUN,
             "changeover_step": "fix_1",
+            "changeover_fence": 1,
             "changeover_environment": "production",
             "changeover_fix": fix,
         },

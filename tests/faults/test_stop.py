@@ -17,15 +17,12 @@ import pytest
 from changeover import lab, wiring
 from changeover.adapters.ansible_inventory import TOKEN_VARIABLE
 from changeover.adapters.environment_vault import EnvironmentVault
-from changeover.adapters.plan_files import plan_digest
 from changeover.domain.execution import execution_token
 from changeover.domain.outcome import Outcome
 from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus, run_key
 from changeover.domain.settlement import Way
 from changeover.orchestration import introduce_site
 from changeover.orchestration.airflow_client import AirflowClient, DagRun
-from changeover.orchestration.plan_store import PlanStore
-from changeover.orchestration.take_plan import wait_until_taken
 from changeover.orchestration.workflow import ApiWorkflow
 from changeover.usecases.settle_run import Case, Order, carry_out, look
 from changeover.usecases.stop_work import stop_what_is_over
@@ -67,9 +64,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         state = lab.up("roundup", root=root, port=0, artefacts=lab.default_root() / "artefacts")
         settings = settings_at(home / "home", plans=plans, artefacts=state.artefacts_path)
         with introduced(settings, state, plan_builder="tests.support.lane_dag.build_dag") as started:
-            store = PlanStore(settings.plan_store)
             with started.client() as client:
-                wait_until_taken(client, store, DAG, plan_digest(text.encode()), timeout=60)
+                client.wait_for_dag(DAG, timeout=90)
             yield Site(started, state, root)
 
 

@@ -17,7 +17,7 @@ from changeover.domain.settlement import closed_by
 from changeover.errors import ExecutionError
 from changeover.ports import ExecutionSpec
 from changeover.usecases import taken
-from changeover.usecases.step_end import StopOrders, begun_earlier, elsewhere, record_end
+from changeover.usecases.step_end import StopOrders, begun_earlier, elsewhere, place_in_run, record_end
 from changeover.usecases.tools import Tools, Upgrade, back_outs, hosts_of
 
 PLAYBOOK_LIMIT = timedelta(minutes=30)
@@ -129,7 +129,7 @@ def _once(
         playbook=work.playbook,
         hosts=hosts,
         sources=work.sources,
-        variables=_variables(upgrade, tools, work),
+        variables={**_variables(upgrade, tools, work), "changeover_fence": place_in_run(tools, begun)},
         timeout=work.limit or playbook_limit(upgrade, work),
         directory=directory,
     )

@@ -26,6 +26,13 @@ def begun_earlier(tools: Tools, step: StepRecord) -> StepRecord | None:
     return found[-1] if found else None
 
 
+def place_in_run(tools: Tools, step: StepRecord) -> int:
+    """Steps of a run are begun one after another: what has a higher number is the later one, by no machine's clock."""
+    same = (step.environment, step.step, step.generation)
+    steps = tools.ledger.steps(step.run)
+    return [(one.environment, one.step, one.generation) for one in steps].index(same) + 1
+
+
 def elsewhere(step: StepRecord, hosts: Sequence[Host]) -> ExecutionResult:
     """Another worker's machine has its directory, or a volume was lost: to begin it here could be to do it twice."""
     results = tuple(HostResult(host.name, HostState.NOT_ATTEMPTED, message=ELSEWHERE) for host in hosts)
