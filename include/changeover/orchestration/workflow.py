@@ -35,6 +35,9 @@ class ApiWorkflow:
                 return None
             raise
 
+    def unhealthy(self) -> tuple[str, ...]:
+        return self._client.unhealthy()
+
     def paused(self, run: Run) -> bool:
         return self._client.is_paused(run.dag_id)
 
