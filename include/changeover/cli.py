@@ -710,6 +710,23 @@ def host_status(
     raise typer.Exit(show(wanted, tuple(environment or ()), as_json=as_json))
 
 
+@host_app.command("release")
+def host_release(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="Name of the host in the CMDB.")],
+    *,
+    client: Annotated[str, typer.Option(help="Of several clients that have a host of this name.")] = "",
+    by: ByWhom = "",
+    reason: Why = "",
+) -> None:
+    """Take a host's lock from a run that is known to be dead.
+
+    Never beside living processes, nor from a host that cannot be asked. Exit code 1 when it may not be done.
+    """
+    from changeover.cli_host import release
+
+    raise typer.Exit(release(host, client, by=by, reason=reason))
+
+
 @window_app.command("show")
 def window_show(
     plan: PlanPath,

@@ -19,7 +19,7 @@ from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
-from changeover.domain.host_lock import HostHold
+from changeover.domain.host_lock import HostHold, Lock
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.domain.kpi import Asked, KpiSum
 from changeover.domain.notice import Delivery, Message
@@ -403,6 +403,13 @@ class Holds(Protocol):
 
     def holds(self, hosts: Sequence[Host], credentials: Credentials, *, timeout: timedelta) -> Mapping[str, HostHold]:
         """One answer per host, whatever the host does."""
+
+
+class LockKeeper(Protocol):
+    """Takes a lock off a host for a person."""
+
+    def free(self, host: Host, credentials: Credentials, lock: Lock, *, by: str, reason: str) -> str:
+        """Why it could not be done, or is another lock by now; "" when it is gone."""
 
 
 class Workflow(Protocol):

@@ -131,6 +131,8 @@ class MarkKind(StrEnum):
     """Somebody ends what is at work on hosts: who, why."""
     STOPPED = "stopped"
     """What was seen when work on hosts was ended, and whether that was confirmed."""
+    LOCK_TAKEN_OVER = "lock_taken_over"
+    """A named person took a host's lock from the run: who, why, and what spoke against it."""
     NIGHT_ACTED = "night_acted"
     """Nobody answered, and the plan's night policy said what happens: case, action, why."""
     DECIDE_BY_NEAR = "decide_by_near"

@@ -274,6 +274,7 @@ _MARKED = {
     MarkKind.HELD: "the run was held",
     MarkKind.ABORTED: "the run was aborted",
     MarkKind.STOPPING: "work on hosts was stopped",
+    MarkKind.LOCK_TAKEN_OVER: "a host's lock was taken from the run",
     MarkKind.NIGHT_ACTED: "nobody answered, and the night policy acted",
     MarkKind.AIRFLOW_PAUSED: "the run was paused in Airflow",
 }

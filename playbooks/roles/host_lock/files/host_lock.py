@@ -1,6 +1,6 @@
 """The lock and the marker of a host: who may change it, and how far they got. Survives the loss of the controller.
 
-Usage: host_lock.py take|release|mark|show STATE_DIR [RECORD as JSON]; the answer is one line of JSON.
+Usage: host_lock.py take|release|mark|free|show STATE_DIR [RECORD as JSON]; the answer is one line of JSON.
 
 A record names its run, its execution (`token`), and the execution's number in the run (`fence`), which only grows. The
 lock goes over to a later execution of its run; from then on nothing of an earlier one is written here any more.
@@ -128,6 +128,22 @@ def mark(directory, lock_path, marker_path, record, now):
     return {"changed": True, "lock": read(lock_path)}
 
 
+def free(directory, lock_path, record, now):
+    """A person takes the lock from its run, as it was seen a moment ago; who, why and what it said stays here."""
+    lock = read(lock_path)
+    if lock is None:
+        return {"changed": False, "lock": None}
+    if (lock.get("run", ""), lock.get("token", "")) != (record["run"], record["token"]):
+        raise SystemExit("The lock is another one by now: %s. Look again." % held_by(lock))
+    with (directory / "released.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"lock": lock, "by": record["by"], "reason": record["reason"], "at": now}) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    lock_path.unlink()
+    settle(directory)
+    return {"changed": True, "lock": None}
+
+
 def main(verb, place, text="{}"):
     record, now = json.loads(text), datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     directory = Path(place)
@@ -141,6 +157,8 @@ def main(verb, place, text="{}"):
         answer = take(directory, lock_path, record, now)
     elif verb == "release":
         answer = release(directory, lock_path, record)
+    elif verb == "free":
+        answer = free(directory, lock_path, record, now)
     elif verb == "mark":
         answer = mark(directory, lock_path, marker_path, record, now)
     else:
