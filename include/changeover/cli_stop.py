@@ -12,7 +12,7 @@ def stop(wanted: str, *, by: str, reason: str, environments: tuple[str, ...]) ->
     """0 all of it is confirmed to be stopped; 1 it is not, or nothing was at work; 2 the request is faulty."""
     from changeover.cli_credentials import around
     from changeover.usecases.steer_run import faults_of
-    from changeover.usecases.stop_work import at_work, stop_work
+    from changeover.usecases.stop_work import maybe_at_work, stop_work
 
     settings = wiring.load_settings()
     run = found_run(wanted, settings)
@@ -30,7 +30,7 @@ def stop(wanted: str, *, by: str, reason: str, environments: tuple[str, ...]) ->
         typer.echo(fault, err=True)
     if faults:
         return 2
-    steps = at_work(wiring.ledger(settings), run.key, environments)
+    steps = maybe_at_work(wiring.ledger(settings), run.key, environments)
     if not steps:
         where = f" in {', '.join(environments)}" if environments else ""
         typer.echo(f"not done: nothing of run {run.key} is at work on hosts{where}", err=True)

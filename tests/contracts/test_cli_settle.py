@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from changeover import cli
 from changeover.adapters import cmdb_sql, ledger_sql
 from changeover.domain.execution import execution_token
-from changeover.domain.record import Mark, MarkKind, StepRecord
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from tests.support.records import NOW, a_run
 from tests.support.site import make_site
 from tests.support.sshd import Sshd, make_key, sshd
@@ -184,7 +184,10 @@ def test_what_lives_on_a_host_is_stopped_there_by_a_named_person(site: Site) -> 
     (mark,) = site.ledger.marks(KEY, kind=MarkKind.STOPPING)
     assert (mark.data["by"], mark.data["reason"]) == (site.person, "the wrong night")
     assert (site.root / "stop").read_text() == f"stopped by {site.person}: the wrong night"
-    code, _, err = stop(KEY, "--by", site.person, "--reason", "again")
+    assert site.ledger.steps(KEY)[0].status is StepStatus.UNKNOWN
+    code, out, _ = stop(KEY, "--by", site.person, "--reason", "to be sure")
+    assert (code, "production-1: no process left" in out) == (0, True)
+    code, _, err = stop(KEY, "--environment", "staging", "--by", site.person, "--reason", "there too")
     assert (code, "nothing of run" in err, "changeover abort" in err) == (1, True, True)
 
 

@@ -36,12 +36,23 @@ class Stopped:
 
 
 def at_work(ledger: Ledger, run: str, environments: Iterable[str] = ()) -> tuple[StepRecord, ...]:
-    """Steps that may still run something on hosts; of all environments when none is named."""
+    """Steps that have not ended; of all environments when none is named."""
+    return _steps(ledger, run, environments, (StepStatus.RUNNING,))
+
+
+def maybe_at_work(ledger: Ledger, run: str, environments: Iterable[str] = ()) -> tuple[StepRecord, ...]:
+    """Those, and what ended so that nobody knows whether something of it is left on its hosts."""
+    return _steps(ledger, run, environments, (StepStatus.RUNNING, StepStatus.UNKNOWN))
+
+
+def _steps(
+    ledger: Ledger, run: str, environments: Iterable[str], states: tuple[StepStatus, ...]
+) -> tuple[StepRecord, ...]:
     wanted = set(environments)
     return tuple(
         step
         for step in ledger.steps(run)
-        if step.status is StepStatus.RUNNING and step.directory and (not wanted or step.environment in wanted)
+        if step.status in states and step.directory and (not wanted or step.environment in wanted)
     )
 
 
