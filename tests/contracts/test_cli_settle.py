@@ -187,7 +187,7 @@ def test_what_lives_on_a_host_is_stopped_there_by_a_named_person(site: Site) -> 
     assert site.ledger.steps(KEY)[0].status is StepStatus.UNKNOWN
     code, out, _ = stop(KEY, "--by", site.person, "--reason", "to be sure")
     assert (code, "production-1: no process left" in out) == (0, True)
-    code, _, err = stop(KEY, "--environment", "staging", "--by", site.person, "--reason", "there too")
+    code, _, err = stop(KEY, "--environment", "baseline", "--by", site.person, "--reason", "there too")
     assert (code, "nothing of run" in err, "changeover abort" in err) == (1, True, True)
 
 
