@@ -19,9 +19,10 @@ from changeover.domain.stopping import ordered_stop, stopped_since, why_over
 from changeover.orchestration.task_end import TaskEnd
 from changeover.ports import Credentials, ExecutionSpec
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
-from changeover.usecases.step_end import ELSEWHERE, record_what_ended
+from changeover.usecases.steer import before_next_part
+from changeover.usecases.step_end import ELSEWHERE, StopOrders, record_what_ended
 from changeover.usecases.stop_work import PATIENCE, RULE, at_work, stop_what_is_over, stop_work
-from changeover.usecases.tools import Tools, Upgrade, mark
+from changeover.usecases.tools import Reply, Tools, Upgrade, mark
 from tests.support.world import START, World
 from tests.unit.test_lane import go_through, prepared
 
@@ -183,6 +184,32 @@ def test_who_follows_a_step_elsewhere_finds_the_order_in_the_ledger(world: AtWor
     go_through(upgrade, tools, upgrade.lanes[0])
     assert newest(world, upgrade).reasons == ("stopped: stopped by owner: the wrong night",)
     assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is Outcome.BACKED_OUT
+
+
+def test_a_ledger_that_does_not_answer_orders_nothing(world: AtWork) -> None:
+    """Its database is restarted: the work is followed on, as the task would not come back often enough."""
+    upgrade, tools = at_its_change(world)
+
+    class Away:
+        def marks(self, *_: Any, **__: Any) -> Any:
+            raise ConnectionError("the database is starting up")
+
+    told: list[str] = []
+    deaf = replace(tools, ledger=Away(), tell=told.append)  # type: ignore[arg-type]  # nothing else of it is asked
+    assert StopOrders(upgrade, deaf, newest(world, upgrade)).why() == ""
+    assert "the database is starting up" in told[0]
+
+
+def test_after_a_stop_no_next_batch_or_leg_begins_until_a_person_decides(world: AtWork) -> None:
+    upgrade, tools = at_its_change(world)
+    lane = upgrade.lanes[0]
+    assert before_next_part(upgrade, tools, lane) is None
+    stop_work(upgrade, tools, at_work(world.ledger, upgrade.run.key), by="owner", reason="the wrong night")
+    answer = before_next_part(upgrade, tools, lane)
+    assert answer is not None
+    assert (answer.reply, answer.text) == (Reply.NO, "stopped by owner: the wrong night")
+    mark(upgrade, tools, MarkKind.SETTLED, "training", action="resume", by="owner", reason="go on")
+    assert before_next_part(upgrade, tools, lane) is None
 
 
 def test_a_stop_from_another_machine_waits_for_the_word_of_who_follows_it(world: AtWork) -> None:

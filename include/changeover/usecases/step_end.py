@@ -92,6 +92,10 @@ class StopOrders:
         if time.monotonic() < self._next:
             return ""
         self._next = time.monotonic() + LOOKS_EVERY
-        marks = self.tools.ledger.marks(self.upgrade.run.key, environment=self.step.environment)
+        try:
+            marks = self.tools.ledger.marks(self.upgrade.run.key, environment=self.step.environment)
+        except Exception as exc:  # noqa: BLE001 -- whatever the database does, the work is followed to its end
+            self.tools.tell(f"the ledger does not answer, so no order to stop is seen: {exc}")
+            return ""
         why = ordered_stop(marks, self.step.environment, since=self.step.started_at)
         return f"stopped {why}" if why else ""
