@@ -221,18 +221,30 @@ def gameday(
     fault: Annotated[list[str] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     phase: Annotated[list[PhaseName] | None, typer.Option(help="Only this phase; may be repeated.")] = None,
     short: Annotated[bool, typer.Option("--short", help="The few cells of `changeover test`.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Cells that cannot be played on this machine are no failure.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Break real upgrades on purpose, and see whether what is recorded is true.
 
     Every fault in every phase, on the lab's hosts; prints the matrix, and the totals on its last line. Exit code 1 when
-    one outcome was not true.
+    one outcome was not true, or a cell could not be played.
     """
     from changeover.cli_gameday import gameday as play
 
     phases = tuple(str(one) for one in phase or ())
-    raise typer.Exit(play(plan, faults=tuple(fault or ()), phases=phases, short=short, as_json=as_json, quiet=quiet))
+    code = play(
+        plan,
+        faults=tuple(fault or ()),
+        phases=phases,
+        short=short,
+        allow_missing=allow_missing,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

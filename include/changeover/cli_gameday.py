@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,13 +12,26 @@ from changeover import wiring
 from changeover.errors import ChangeoverError
 from changeover.interrupts import ended_as_by_ctrl_c
 
+if TYPE_CHECKING:
+    from changeover.domain.gameday import Matrix
+
 DEFAULT_PLAN = "lindgren/roundup-2.6.yaml"
 
 
 def gameday(
-    plan: Path | None, *, faults: tuple[str, ...], phases: tuple[str, ...], short: bool, as_json: bool, quiet: bool
+    plan: Path | None,
+    *,
+    faults: tuple[str, ...],
+    phases: tuple[str, ...],
+    short: bool,
+    allow_missing: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
-    """0 only when every outcome was true; 1 when one was not, or nothing could be played; 2 a faulty request."""
+    """0 only when every cell was played and its outcome true (`allow_missing`: every cell that could be played here).
+
+    1 when not, 2 for a faulty request.
+    """
     from changeover.domain.gameday import Phase
     from changeover.gameday.ground import read_plan
     from changeover.gameday.matrix import chosen, play
@@ -39,12 +53,18 @@ def gameday(
         )
     if as_json:
         typer.echo(json.dumps(matrix.as_json(), indent=2))
-        return 0 if matrix.true else 1
+        return _code(matrix, allow_missing)
     typer.echo(matrix.markdown())
     for cell in matrix.cells:
         for what in (*cell.lies, *cell.leaks, *cell.orphans, *((cell.broken,) if cell.broken else ())):
             typer.echo(f"!! {cell.fault}, {cell.phase}: {what}")
     for why in dict.fromkeys(cell.left_out for cell in matrix.cells if cell.left_out):
         typer.echo(f"!! NOT RUN: {why}")
+    if matrix.missing and not allow_missing:
+        typer.echo("!! what was not run is not known to be true: play it where that can be, or give --allow-missing")
     typer.echo(matrix.totals())
-    return 0 if matrix.true else 1
+    return _code(matrix, allow_missing)
+
+
+def _code(matrix: Matrix, allow_missing: bool) -> int:
+    return 0 if matrix.true and (allow_missing or not matrix.missing) else 1

@@ -52,6 +52,10 @@ class Settings:
     def run_directory(self, run_key: str) -> Path:
         return self.home / "runs" / run_key
 
+    def pinned_releases(self, run_key: str) -> Path:
+        """Where the run's own copy of its product's release records lies, once its plan is approved."""
+        return self.run_directory(run_key) / "releases"
+
     def evidence_directory(self, run_key: str) -> Path:
         return self.run_directory(run_key) / "evidence"
 

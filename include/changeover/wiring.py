@@ -81,12 +81,21 @@ def executor(settings: Settings) -> Executor:
 
 
 def upgrade_of(settings: Settings, run: Run, plan: Plan) -> Upgrade:
-    """The run with its plan and every release record of the plan's product."""
+    """The run with its plan and every release record of the plan's product: as pinned, once its plan was approved."""
     from changeover.adapters.release_files import load_release, read_product
     from changeover.usecases.tools import Upgrade
 
-    record = load_release(plan.release, releases=settings.releases)
-    return Upgrade(run, plan, record, read_product(record.product, releases=settings.releases))
+    pinned = settings.pinned_releases(run.key)
+    releases = pinned if pinned.is_dir() else settings.releases
+    record = load_release(plan.release, releases=releases)
+    return Upgrade(run, plan, record, read_product(record.product, releases=releases))
+
+
+def pin_releases(settings: Settings, upgrade: Upgrade) -> None:
+    """From now on the run reads its records as they are now, whatever becomes of the files."""
+    from changeover.adapters.pinned_releases import pin_releases as pin
+
+    pin(upgrade.record.product, releases=settings.releases, place=settings.pinned_releases(upgrade.run.key))
 
 
 def pinned_upgrade(settings: Settings, run: Run) -> Upgrade:

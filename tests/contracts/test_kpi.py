@@ -152,7 +152,8 @@ def piece(told: Told) -> Callable[..., Piece]:
 def upgrade_pieces(told: Told) -> Iterator[Piece]:
     make = piece(told)
     assert told.outcome
-    yield make("success_score", "", HALF.get(told.outcome, Fraction(0)))
+    if told.lanes:
+        yield make("success_score", "", HALF.get(told.outcome, Fraction(0)))
     for lane in told.lanes:
         upgraded = lane.outcome in GOOD
         yield make("failure_rate", "", int(not upgraded))
@@ -161,7 +162,7 @@ def upgrade_pieces(told: Told) -> Iterator[Piece]:
             yield make("on_time", "", int(upgraded and in_time))
         for severity in range(1, 5) if upgraded and told.watched else ():
             yield make("incident_rate", str(severity), 0)
-    for severity in told.incidents.values():
+    for severity in told.incidents.values() if any(lane.outcome in GOOD for lane in told.lanes) else ():
         yield make("incident_rate", str(severity), 1, 0)
 
 

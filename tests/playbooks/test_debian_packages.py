@@ -135,6 +135,11 @@ def test_a_reboot_is_proven_by_the_boot_and_not_by_an_answer(stage: Stage) -> No
     assert stage.inside("cat /proc/sys/kernel/random/boot_id") == reboot["after"]["id"]
     assert stage.inside("systemctl is-active ledgerd") == "active"
     assert "lock.json" in stage.inside("ls /var/lib/changeover")
+    others = "apt-daily.timer apt-daily-upgrade.timer"
+    assert "active" not in stage.inside(f"systemctl is-active {others} || :").split(), "paused over the boot too"
+    assert stage.inside(f"systemctl is-enabled {others}").split() == ["enabled"] * 2
+    assert stage.bench.play("commit", HOST).ok
+    assert stage.inside(f"systemctl is-active {others}").split() == ["active"] * 2
 
 
 def test_a_host_that_is_slow_to_go_down_is_not_taken_for_rebooted(stage: Stage) -> None:
@@ -164,6 +169,54 @@ def test_other_hands_at_work_are_waited_for_and_put_back(stage: Stage) -> None:
     assert stage.inside("systemctl is-active apt-daily-upgrade.service || :") == "inactive"
     assert stage.bench.play("stand_down", HOST).ok
     assert stage.inside("systemctl is-active apt-daily.timer apt-daily-upgrade.timer ledgerd").split() == ["active"] * 3
+
+
+def test_a_unit_that_cannot_be_masked_is_paused_again_after_the_boot(stage: Stage) -> None:
+    """The host has one of its own under /etc; and masks that a failed boot left behind go with the give-back."""
+    own = "/etc/systemd/system/apt-daily.timer"
+    stage.inside(
+        f"cp /lib/systemd/system/apt-daily.timer {own}; systemctl daemon-reload; systemctl restart apt-daily.timer"
+    )
+    stage.begin()
+    done = stage.bench.play("implement", HOST, debian_packages_reboot="always")
+    assert done.ok, done.failures
+    assert stage.inside("systemctl is-active apt-daily.timer || :") == "inactive"
+    stage.inside("systemctl mask apt-daily-upgrade.timer")
+    assert stage.bench.play("commit", HOST).ok
+    assert stage.inside("systemctl is-active apt-daily.timer apt-daily-upgrade.timer").split() == ["active"] * 2
+
+
+def test_a_restore_point_is_what_was_there_and_goes_nowhere_else(stage: Stage) -> None:
+    """C19: as many files are no proof; what is in them is. An earlier copy is told when data was entered since."""
+    stage.begin()
+    archive = "$(ls -d /srv/*/restore_points/*/data.tar.gz | head -1)"
+    assert stage.bench.play("restore_point", HOST).reports[HOST]["restore_point"]["current"] is True
+    stage.inside(f"echo 43 >{DATA}/balance")
+    assert stage.bench.play("restore_point", HOST).reports[HOST]["restore_point"]["current"] is False
+    forged = f"p=$(dirname {archive}); rm {archive}; tar czf $p/data.tar.gz -C / {DATA[1:]}; cd $p; "
+    stage.inside(forged + "find . -type f ! -name SHA256SUMS -printf '%P\\n' | sort | xargs sha256sum >SHA256SUMS")
+    refused = stage.bench.play("restore_point", HOST)
+    assert "is not what the restore point was taken of" in refused.failures[HOST]
+    stage.inside(
+        f'p=$(dirname {archive}); sed -i \'s/"host": "{HOST}"/"host": "other"/\' $p/point.json; cd $p; '
+        "find . -type f ! -name SHA256SUMS -printf '%P\\n' | sort | xargs sha256sum >SHA256SUMS"
+    )
+    assert "'host': 'other'" in stage.bench.play("back_out", HOST).failures[HOST]
+
+
+def test_a_full_disk_costs_no_data(stage: Stage) -> None:
+    """C13: what is there is taken away when its replacement lies whole beside it."""
+    stage.inside(f"mount -t tmpfs -o size=1m tmpfs {DATA}; head -c 300000 /dev/urandom >{DATA}/entries")
+    stage.begin()
+    assert stage.bench.play("implement", HOST).ok
+    stage.inside(f"head -c 600000 /dev/urandom >{DATA}/more; sha256sum {DATA}/* >/tmp/before")
+    full = stage.bench.play("back_out", HOST)
+    assert "No space left" in full.failures[HOST]
+    assert stage.inside(f"sha256sum -c --quiet /tmp/before; ls -A {DATA}").split() == ["entries", "more"]
+    stage.inside(f"rm {DATA}/more")
+    back = stage.bench.play("back_out", HOST)
+    assert back.ok, back.failures
+    assert stage.inside(f"ls -A {DATA}") == "entries"
 
 
 def test_a_reboot_into_an_old_kernel_is_a_failure(stage: Stage, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_an_upgrade_is_made_backed_out_and_made_again(fresh_roundup: Bench, tmp_
     assert prepared["readable"] is True
     before = done(bench.play("restore_point", host, **READ)).reports[host]
     assert before["restore_point"]["readable"] is True
+    assert before["restore_point"]["current"] is True
     assert len(before["data"]["issues"]) == 60
     assert before["integrations"]["cost-sync"]["schedule"] == "stopped"
 
@@ -160,6 +161,32 @@ def test_a_second_run_is_refused_by_the_host(fresh_roundup: Bench) -> None:
     assert memory(bench, host, "lock") is None
     refused = bench.play("implement", host, target_version=NEW)
     assert "the host's lock is not taken" in refused.failures[host], "nothing is begun without the lock"
+
+
+@pytest.mark.slow
+def test_a_restore_point_of_an_earlier_try_says_whether_data_was_entered_since(fresh_roundup: Bench) -> None:
+    bench, host = fresh_roundup, "training"
+    assert done(bench.play("restore_point", host)).reports[host]["restore_point"]["current"] is True
+    assert done(bench.play("restore_point", host)).reports[host]["restore_point"]["current"] is True
+    with contextlib.closing(sqlite3.connect(bench.state.host(host).app / "tracker/db/db")) as connection:
+        connection.execute("update _issue set _title = 'entered since' where id = 1")
+        connection.commit()
+    assert done(bench.play("restore_point", host)).reports[host]["restore_point"]["current"] is False
+
+
+@pytest.mark.slow
+def test_a_later_run_opens_what_a_closed_run_left_shut(fresh_roundup: Bench) -> None:
+    """A person closed the first run: its lock was given back and its traffic stayed shut."""
+    bench, host = fresh_roundup, "training"
+    done(bench.play("restore_point", host))
+    done(bench.play("release", host))
+    assert memory(bench, host, "quiesced")["run"] == bench.run
+    other = "another.run.2"
+    done(bench.play("restore_point", host, restore_point=f"{other}-training", changeover_run=other))
+    assert memory(bench, host, "quiesced")["run"] == other
+    left = done(bench.play("stand_down", host, changeover_run=other)).reports[host]
+    assert left["services"] == {"roundup": "running"}
+    assert memory(bench, host, "quiesced") is None
 
 
 def memory(bench: Bench, host: str, name: str) -> Any:

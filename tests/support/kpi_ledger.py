@@ -14,7 +14,7 @@ from changeover.adapters.effort_entries import EntryEffortBook
 from changeover.adapters.ledger_tables import LEDGER, entry
 from changeover.adapters.memory import MemoryLedger, MemoryStore
 from changeover.domain.effort import Effort
-from changeover.domain.outcome import Outcome, Verdict
+from changeover.domain.outcome import Outcome, Verdict, run_verdict
 from changeover.domain.rate_card import RateCard
 from changeover.domain.record import Mark, MarkKind, Run, StepRecord, StepStatus
 from tests.support.records import a_gate
@@ -108,7 +108,7 @@ class Seeded:
         )  # fmt: skip
         told = Told(self.ledger.open_run(run))
         self._at = opened
-        if mode == "implement":
+        if mode == "implement" and pick.random() < 0.9:  # others are refused at their entry
             self._implement(told)
         elif mode == "back-out":
             self._lane(told, "production", Outcome.BACKED_OUT)
@@ -131,9 +131,17 @@ class Seeded:
             outcome = self.random.choice(LANE_OUTCOMES)
             self._lane(told, environment, outcome)
             if outcome not in GOOD:
+                self._unwatched(told)
                 return
         if self.random.random() < 0.85:
             self._watch(told)
+        else:
+            self._unwatched(told)
+
+    def _unwatched(self, told: Told) -> None:
+        """Incidents of an upgrade that is not counted among the watched ones are not counted either."""
+        for number in range(self.random.choice((0, 0, 3))):
+            self._mark(told, MarkKind.INCIDENT_SEEN, number=f"INC{number}", severity=1, opened_at="then")
 
     def _lane(self, told: Told, environment: str, outcome: Outcome) -> None:
         closes = self._at + timedelta(seconds=self.random.randrange(90000)) if self.random.random() < 0.7 else None
@@ -145,10 +153,15 @@ class Seeded:
         self._mark(told, MarkKind.LANE_STARTED, environment)
         if outcome not in (Outcome.REFUSED, Outcome.MISSED):
             self._change(told, environment, outcome)
-        if self.random.random() < 0.2:  # settled twice: the newest counts
+        if self.random.random() < 0.2 and outcome is not Outcome.UNKNOWN:  # settled twice: the newest counts
             self.ledger.record_outcome(told.run.key, environment, Verdict(Outcome.UNKNOWN), self._later())
+        committed = self._mark(told, MarkKind.COMMITTED, environment) if outcome in GOOD else None
         settled = self._later()
         self.ledger.record_outcome(told.run.key, environment, Verdict(outcome, ("because \0",)), settled)
+        if self.random.random() < 0.3:  # its last task was cleared days later: nothing new is known
+            again = self._later(30 * 86400)
+            self.ledger.record_outcome(told.run.key, environment, Verdict(outcome, ("because \0",)), again)
+        settled = committed or settled
         told.lanes.append(Lane(environment, outcome, settled, closes))
 
     def _change(self, told: Told, environment: str, outcome: Outcome) -> None:
@@ -169,10 +182,13 @@ class Seeded:
         return at
 
     def _ask(self, told: Told, gate: str, environment: str, asked: datetime) -> None:
-        """Somebody answers, or the rule does, or somebody answers twice: the first answer ends the wait."""
+        """Somebody answers, or the rule does, or two do: the first answer that decides ends the wait."""
         by = self.random.choice(("anna", "anna", "nobody: no answer in time", "rule: passed"))
         kind = self.random.choice((MarkKind.APPROVED, MarkKind.REJECTED))
-        at = self._mark(told, kind, environment, gate=gate, by=by)
+        if by == "anna" and self.random.random() < 0.4:  # the first of two
+            self._mark(told, MarkKind.APPROVED, environment, gate=gate, by="ben", decides=False)
+        decides = {"decides": True} if self.random.random() < 0.5 else {}  # not told in older entries
+        at = self._mark(told, kind, environment, gate=gate, by=by, **decides)
         if not by.startswith("rule"):
             self._lost(told, asked, at, "wait", gate)
             if self.random.random() < 0.2:
@@ -198,13 +214,21 @@ class Seeded:
         self._ask(told, "support", "", self._gate(told, "hypercare", ""))
 
     def _end(self, told: Told) -> None:
-        told.outcome = self.random.choice(tuple(Outcome))
-        self.ledger.record_outcome(told.run.key, "", Verdict(Outcome.UNKNOWN), self._later())
+        told.outcome = self._outcome(told)
+        if told.outcome is not Outcome.UNKNOWN:
+            self.ledger.record_outcome(told.run.key, "", Verdict(Outcome.UNKNOWN), self._later())
         told.ended = self._later(40 * 86400)
         self.ledger.record_outcome(told.run.key, "", Verdict(told.outcome), told.ended)
+        if self.random.random() < 0.3:  # recorded again in another month: it stays where it was
+            self.ledger.record_outcome(told.run.key, "", Verdict(told.outcome), self._later(40 * 86400))
         if self.random.random() < 0.5:
             told.score = self.random.randrange(1, 6)
             self._mark(told, MarkKind.SURVEY_ANSWERED, overall=told.score)
+
+    def _outcome(self, told: Told) -> Outcome:
+        """As a run computes it from its lanes; one that never came to a lane was refused."""
+        lanes = {lane.environment: Verdict(lane.outcome) for lane in told.lanes}
+        return run_verdict(lanes, planned=told.run.environments).outcome
 
     @staticmethod
     def _lost(told: Told, began: datetime, ended: datetime, why: str, measure: str) -> None:

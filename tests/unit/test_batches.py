@@ -14,6 +14,7 @@ from changeover.domain.estate import Host
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.outcome import Outcome
 from changeover.domain.record import Mark, MarkKind
+from changeover.domain.taken import outstanding
 from changeover.ports import Credentials, ExecutionSpec
 from changeover.usecases import lane
 from changeover.usecases.answers import record_answer
@@ -222,6 +223,44 @@ def test_without_a_proven_restore_point_nothing_in_the_batch_is_changed(farm: Fa
     assert ("production", "reopen.yml", ("web1",)) in farm.played
     assert answers["verdict"].data["decision"] == "stand_down"
     assert farm.outcome(upgrade) is Outcome.REFUSED
+
+
+def test_what_could_not_be_opened_again_is_told_and_opened_with_the_back_out(farm: Farm) -> None:
+    """web2 was closed and never changed; that it stayed shut is no reason to leave its users out."""
+    farm.break_step["production", "restore_point_b2"] = ("web2",)
+    farm.break_step["production", "reopen_b2"] = ("web2",)
+    upgrade, tools = farm.batched()
+    through(upgrade, tools)
+    told = [m.data["why"] for m in farm.ledger.marks(upgrade.run.key, kind=MarkKind.HOST_STANDING) if m.host == "web2"]
+    assert "what was closed could not be opened again: web2: it broke" in told[0]
+    opened = [hosts for _, playbook, hosts in farm.played if playbook == "reopen.yml"]
+    assert opened[-1] == ("web2",)
+    assert "web2" not in outstanding(farm.ledger.marks(upgrade.run.key, environment="production"))
+
+
+def test_hosts_of_a_batch_that_were_accepted_stay_so_when_the_task_is_lost_between_their_marks(farm: Farm) -> None:
+    """The first is written down as open, the second not yet: both had passed."""
+
+    class Gone(Exception):
+        """The worker died."""
+
+    upgrade, tools = farm.batched(sizes=["75%"], keep_serving=1)
+    real = farm.ledger.mark
+
+    def die(mark: Mark) -> None:
+        if mark.kind is MarkKind.TRAFFIC_OPENED and mark.host == "web3":
+            farm.ledger.mark = real  # type: ignore[method-assign]
+            raise Gone
+        real(mark)
+
+    farm.ledger.mark = die  # type: ignore[method-assign]
+    environment = upgrade.lanes[0]
+    for stage in ("window", "readiness", "go_no_go", "restore_point"):
+        assert getattr(lane, stage)(upgrade, tools, environment).reply is Reply.YES
+    with pytest.raises(Gone):
+        lane.implement(upgrade, tools, environment)
+    assert lane.implement(upgrade, tools, environment).reply is Reply.YES
+    assert set(farm.where(upgrade).values()) == {"done"}
 
 
 def test_a_batch_soaks_before_the_next_begins(farm: Farm) -> None:

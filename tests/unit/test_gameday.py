@@ -88,6 +88,7 @@ def test_a_day_on_which_nothing_was_played_proves_nothing() -> None:
     assert not Matrix((left_out,)).true
     day = Matrix((GOOD, left_out))
     assert day.true
+    assert [cell.fault for cell in day.missing] == ["disk full"]
     assert not replace(day, whole=False).true
     assert ", ended early: 1 true" in replace(day, whole=False).totals()
     assert day.totals().startswith("1 cells, 1 not run: 1 true, 0 lies, 0 lost rows, 0 double executions")

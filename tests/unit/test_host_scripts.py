@@ -131,10 +131,35 @@ def test_what_was_closed_is_told_each_time_until_it_is_forgotten(tmp_path: Path)
     assert again == {"changed": False, "mine": True, "services": ["roundup", "feed"]}
     other = run(CLOSED, "remember", str(tmp_path), "run-2", "[]")
     assert other.returncode != 0
-    assert "closed by run run-1" in other.stderr
+    assert f"run run-1 left traffic closed here ({tmp_path}/quiesced.json)" in other.stderr
+    assert "changeover settle run-1" in other.stderr
     assert json.loads(run(CLOSED, "recall", str(tmp_path), "run-2").stdout)["services"] == []
     run(CLOSED, "forget", str(tmp_path), "run-1")
     assert json.loads(run(CLOSED, "recall", str(tmp_path), "run-1").stdout)["services"] == []
+
+
+def test_what_a_closed_run_left_shut_is_opened_by_the_run_that_holds_the_host_now(tmp_path: Path) -> None:
+    """Its lock was given back by a person: the next run that takes the host opens what the first one had found open."""
+    held_by = {
+        name: json.dumps({"run": name, "step": "restore_point", "environment": "e"}) for name in ("run-1", "run-2")
+    }
+    assert run(LOCK, "take", str(tmp_path), held_by["run-1"]).returncode == 0
+    run(CLOSED, "remember", str(tmp_path), "run-1", '["roundup", "feed"]')
+    refused = run(CLOSED, "remember", str(tmp_path), "run-2", "[]")
+    assert "run run-2 does not hold the host" in refused.stderr
+    run(LOCK, "release", str(tmp_path), held_by["run-1"])
+    assert run(LOCK, "take", str(tmp_path), held_by["run-2"]).returncode == 0
+    taken = json.loads(run(CLOSED, "remember", str(tmp_path), "run-2", '["mail"]').stdout)
+    assert taken == {"changed": True, "mine": True, "services": ["roundup", "feed", "mail"]}
+    assert json.loads(run(CLOSED, "recall", str(tmp_path), "run-1").stdout)["services"] == []
+    assert json.loads(run(CLOSED, "forget", str(tmp_path), "run-2").stdout)["changed"] is True
+
+
+def test_a_torn_memory_of_what_was_closed_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "quiesced.json").write_text('{"run": "ru', encoding="utf-8")
+    torn = run(CLOSED, "remember", str(tmp_path), "run-1", "[]")
+    assert f"{tmp_path}/quiesced.json cannot be read" in torn.stderr
+    assert "Traceback" not in torn.stderr
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from changeover.domain.lane import Decision, LaneFacts, decide, hosts_to_back_ou
 from changeover.domain.outcome import Outcome
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
+from changeover.errors import GateError
 from changeover.usecases import closeout, lane
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 from tests.support.world import NEW, OLD, World, plan
@@ -105,6 +107,9 @@ def test_a_back_out_per_host_leaves_the_healthy_host_alone(world: World) -> None
     go_through(upgrade, tools, upgrade.lanes[0])
     assert [hosts for _, playbook, hosts in world.played if playbook == "back_out.yml"] == [("prod1",)]
     assert world.ledger.outcomes(upgrade.run.key)["production"].outcome is Outcome.UNKNOWN
+    freed = [hosts for _, playbook, hosts in world.played if playbook == "release.yml"]
+    assert freed == [("prod1",)], "the lock of a host about which nobody has decided is kept"
+    assert world.ledger.marks(upgrade.run.key, environment="production", kind=MarkKind.BACKED_OUT) == ()
 
 
 def test_a_refused_readiness_touches_no_host(world: World) -> None:
@@ -191,6 +196,51 @@ def test_a_second_try_takes_a_restore_point_of_its_own(world: World) -> None:
     assert lane.window_label(upgrade, tools, training) != first
 
 
+@pytest.mark.parametrize("well", [True, False], ids=["accepted", "not accepted"])
+def test_a_second_try_in_the_same_run_is_decided_like_the_first(world: World, well: bool) -> None:
+    """Somebody cleared the lane after its back-out: the new release is kept, or put back, and never left standing."""
+    world.unwell.add("training")
+    upgrade, tools = prepared(world)
+    training = upgrade.lanes[0]
+    go_through(upgrade, tools, training)
+    if well:
+        world.unwell.clear()
+    answers = go_through(upgrade, tools, training)
+    assert answers["verdict"].data["decision"] == ("commit" if well else "back_out")
+    outcome = Outcome.SUCCESSFUL_WITH_ISSUES if well else Outcome.BACKED_OUT
+    assert world.ledger.outcomes(upgrade.run.key)["training"].outcome is outcome
+    assert world.versions["train1"] == (NEW if well else OLD)
+    assert world.playbooks("training").count("back_out.yml") == (1 if well else 2)
+
+
+def test_an_acceptance_that_was_asked_again_and_failed_is_none(world: World) -> None:
+    """Cleared before the verdict, when it had said yes: what it says now counts."""
+    upgrade, tools = prepared(world)
+    training = upgrade.lanes[0]
+    for stage in GATES:
+        assert getattr(lane, stage)(upgrade, tools, training).reply is Reply.YES
+    world.unwell.add("training")
+    assert lane.acceptance(upgrade, tools, training).reply is Reply.NO
+    answer = lane.verdict(upgrade, tools, training)
+    assert answer.data["decision"] == "back_out"
+    assert "commit.yml" not in world.playbooks("training")
+
+
+class KilledSuite:
+    def run(self, *_: Any, **__: Any) -> Any:
+        raise GateError("the acceptance tests were killed by signal 9")
+
+
+def test_an_acceptance_that_could_not_be_read_again_is_none(world: World) -> None:
+    upgrade, tools = prepared(world)
+    training = upgrade.lanes[0]
+    for stage in GATES:
+        getattr(lane, stage)(upgrade, tools, training)
+    with pytest.raises(GateError):
+        lane.acceptance(upgrade, replace(tools, acceptance=KilledSuite()), training)
+    assert lane.verdict(upgrade, tools, training).data["decision"] == "back_out"
+
+
 def test_nothing_is_decided_beside_work_in_progress(world: World) -> None:
     """C02: the verdict waits until the environment's own play has ended."""
     upgrade, tools = prepared(world)
@@ -204,8 +254,6 @@ def test_nothing_is_decided_beside_work_in_progress(world: World) -> None:
     def tell(line: str) -> None:
         waited.append(line)
         world.alive.clear()
-
-    from dataclasses import replace
 
     lane.verdict(upgrade, replace(tools, tell=tell), training)
     assert waited == ["waiting: implement still runs"]

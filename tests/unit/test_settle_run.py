@@ -11,6 +11,7 @@ import pytest
 
 from changeover.cli_settle import next_commands
 from changeover.domain.execution import ExecutionResult, execution_token
+from changeover.domain.given_back import not_given_back, traffic
 from changeover.domain.host_lock import HostHold, LiveProcess, Lock, Marker
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import Mark, MarkKind, Run, StepRecord, StepStatus
@@ -18,6 +19,7 @@ from changeover.domain.settlement import Driver, Truth, Way
 from changeover.errors import ChangeoverError, ExecutionError
 from changeover.ports import ExecutionSpec
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.run_view import view_run
 from changeover.usecases.settle_run import Case, Order, RunSettlement, carry_out, faults_of, look
 from changeover.usecases.step_end import ELSEWHERE
 from changeover.usecases.tools import Tools, Upgrade
@@ -191,6 +193,46 @@ def test_closing_keeps_who_why_and_what_was_found_and_gives_the_locks_back(half:
     again = half.look()
     assert again.nothing
     assert "closed by owner" in of(again, "production").why
+
+
+def test_what_was_closed_is_opened_where_the_old_release_stands_and_told_where_not(half: Half) -> None:
+    """Users come back to what is whole; what stands half-way stays shut, and is told by name until it is opened."""
+    half.world.versions["prod1"] = OLD
+    half.held("prod1", "")
+    for host in ("prod1", "prod2"):
+        half.mark(MarkKind.TAKEN, host, names=["tracker"])
+    came = carry_out(half.case, half.look(), order())
+    assert "prod1: lock given back, traffic opened" in came.done
+    assert "prod2: lock given back" in came.done
+    assert any(text.startswith("prod2: tracker stays closed") for text in came.refused)
+    played = [(playbook, hosts) for name, playbook, hosts in half.world.played if name == "production"]
+    assert played[-2:] == [("stand_down.yml", ("prod1",)), ("release.yml", ("prod2",))]
+    (view,) = [e for e in view_run(half.world.ledger, half.upgrade.run).environments if e.name == "production"]
+    (taken,) = traffic([view])
+    assert (taken.open, taken.fate) == (True, "not given back; closed by owner")
+    assert "prod2" in not_given_back([view])
+
+
+@pytest.mark.parametrize("way", ["resume", "back-out"])
+def test_an_order_to_go_on_gives_nothing_back(half: Half, way: str) -> None:
+    half.mark(MarkKind.TAKEN, "prod1", names=["tracker"])
+    half.mark(MarkKind.SETTLED, action=way, by="owner")
+    (view,) = [e for e in view_run(half.world.ledger, half.upgrade.run).environments if e.name == "production"]
+    assert [(one.open, one.fate) for one in traffic([view])] == [(True, "not given back")]
+
+
+def test_what_cannot_be_opened_keeps_its_lock_and_is_told_again(half: Half) -> None:
+    half.world.versions |= {"prod1": OLD, "prod2": OLD}
+    half.held("prod1", "")
+    half.held("prod2", "")
+    half.world.breaks["production", "stand_down.yml"] = ("prod2",)
+    came = carry_out(half.case, half.look(), order())
+    assert "production: not given back: prod2: it broke" in came.refused
+    del half.world.breaks["production", "stand_down.yml"]
+    found = half.look()
+    assert "prod2 is still locked by the run" in of(found, "production").needs
+    carry_out(half.case, found, order())
+    assert half.look().nothing
 
 
 def test_a_failed_back_out_stays_one_when_it_is_closed(half: Half) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from changeover.domain.gameday import Runs, Sight
 from changeover.gameday import witness
 from changeover.lab.environment import LabHost
+from tests.support.execution import wait_until
 
 OLD, NEW, RUN = "2.0.0", "2.6.0", "lindgren.roundup-2.6.1"
 
@@ -89,6 +93,28 @@ def test_a_secret_in_a_file_is_told_by_its_name_and_place(tmp_path: Path) -> Non
     (tmp_path / "password").write_text("hunter2hunter2", encoding="utf-8")
     found = witness.leaks({"admin": "hunter2hunter2", "short": "in"}, [tmp_path], allowed=[tmp_path / "password"])
     assert found == (f"admin in {tmp_path / 'events.jsonl'}",)
+
+
+@pytest.mark.parametrize("form", ["base64", "url", "json"])
+def test_a_secret_in_another_form_is_one_too(tmp_path: Path, form: str) -> None:
+    secret = 'hunter "2" & hunter/2'
+    forms = {
+        "base64": base64.b64encode(f"admin:{secret}".encode()).decode(),
+        "url": urllib.parse.quote(secret, safe=""),
+        "json": json.dumps({"password": secret}),
+    }
+    (tmp_path / "log").write_text(forms[form], encoding="utf-8")
+    assert witness.leaks({"admin": secret}, [tmp_path]) == (f"admin in {tmp_path / 'log'}",)
+
+
+def test_a_secret_in_a_command_line_is_heard() -> None:
+    listening = witness.Listening({"admin": "hunter2hunter2", "other": "not said anywhere"}, every=0.05)
+    command = [sys.executable, "-c", "input()", "--password=hunter2hunter2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        wait_until(lambda: listening._found)
+        process.kill()
+    (found,) = listening.heard()
+    assert found.startswith("admin in the command line of python")
 
 
 def test_a_process_that_carries_the_runs_token_is_an_orphan() -> None:

@@ -47,4 +47,4 @@ outbox = sa.Table(
     sa.Index(None, "state", "id"),
 )
 
-LEDGER = Schema("ledger", "ledger_0003", metadata, refused=LedgerError, unavailable=LedgerError)
+LEDGER = Schema("ledger", "ledger_0004", metadata, refused=LedgerError, unavailable=LedgerError)

@@ -19,7 +19,7 @@ class Redactor:
     """Knows the usual disguises of a value: base64, URL-, JSON- and shell-escaped; of a key, every line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
+        forms = {form for secret in secrets for form in forms_of(secret)}
         ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
@@ -35,6 +35,11 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+def forms_of(secret: str) -> frozenset[str]:
+    """Every text under which a secret may be found; nothing for one that is too short to be told from other text."""
+    return frozenset(form for part in _parts(secret) for form in _forms(part))
 
 
 def _parts(secret: str) -> Iterable[str]:

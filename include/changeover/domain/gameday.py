@@ -162,6 +162,11 @@ class Matrix:
         """Every outcome was true; a game day on which nothing was run proves nothing."""
         return self.whole and bool(self.run) and all(cell.true for cell in self.run)
 
+    @property
+    def missing(self) -> tuple[Cell, ...]:
+        """What was asked for and could not be played here: nothing is known of it."""
+        return tuple(cell for cell in self.cells if cell.left_out)
+
     def totals(self) -> str:
         run = self.run
         left_out = f", {len(self.cells) - len(run)} not run" if len(run) < len(self.cells) else ""

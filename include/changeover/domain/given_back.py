@@ -12,6 +12,7 @@ from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind
 from changeover.domain.retention import ProvenPoint
 from changeover.domain.run_view import EnvironmentView, utc
+from changeover.domain.settlement import closed_by
 from changeover.domain.taken import outstanding
 
 _HOW = {"commit": "committed", "stand_down": "stood down", "back_out": "backed out", "reopen": "reopened"}
@@ -66,12 +67,12 @@ def _traffic(view: EnvironmentView) -> Iterator[Taken]:
     names = dict.fromkeys(str(name) for mark in taken for name in mark.data.get("names") or ())
     named = f" ({', '.join(names)})" if names else ""
     what = f"traffic closed and locks held on {', '.join(hosts)}{named}"
-    ends = [m for m in view.marks if m.kind in (MarkKind.GIVEN_BACK, MarkKind.SETTLED) and m.at >= since]
-    settled = any(mark.kind is MarkKind.SETTLED for mark in ends)
-    if outstanding(view.marks) and not settled:
-        yield Taken(view.name, what, since, "not given back", open=True)
+    ends = [m for m in view.marks if m.kind is MarkKind.GIVEN_BACK and m.at >= since]
+    if outstanding(view.marks):
+        closed = closed_by(view.marks)
+        yield Taken(view.name, what, since, f"not given back{f'; closed by {closed}' if closed else ''}", open=True)
     elif ends:
-        by = "closed by a person" if settled else _HOW.get(str(ends[-1].data.get("by")), str(ends[-1].data.get("by")))
+        by = _HOW.get(str(ends[-1].data.get("by")), str(ends[-1].data.get("by")))
         yield Taken(view.name, what, since, f"given back: {by}, {utc(ends[-1].at)}")
 
 

@@ -72,6 +72,12 @@ def decide(facts: LaneFacts) -> tuple[Decision, str]:
     return Decision.BACK_OUT, f"the change began and is not {', not '.join(missing)}"
 
 
+def is_accepted(marks: Iterable[Mark]) -> bool:
+    """Whether the newest acceptance of these marks said yes; one that was asked again and did not is none."""
+    asked = [mark.kind for mark in marks if mark.kind in (MarkKind.ACCEPTING, MarkKind.ACCEPTED)]
+    return bool(asked) and asked[-1] is MarkKind.ACCEPTED
+
+
 def in_doubt(marks: Sequence[Mark]) -> tuple[str, ...]:
     """Work that ended `unknown` since a person last decided: nothing starts by itself on its hosts (C05, C11)."""
     last = max((n for n, mark in enumerate(marks) if mark.kind is MarkKind.SETTLED), default=-1)

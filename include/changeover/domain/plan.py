@@ -190,7 +190,8 @@ class Environment(Document):
     sign_off: Approval | None = None
     """People who accept the result; without them passed acceptance tests are the sign-off."""
     back_out: Literal["per_environment", "per_host"] = "per_environment"
-    """What is backed out after a failure: every touched host, or only the hosts that failed."""
+    """What is backed out after a failure: every touched host, or only the hosts that failed. The others then stay
+    locked and closed at the new release until a person decides (`settle`)."""
     data_volume: Volume | None = None
     """How much data it holds. Times that were measured on less grow in proportion, for the steps that move data; left
     out, what the analysis measures counts."""

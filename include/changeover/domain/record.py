@@ -79,6 +79,8 @@ class MarkKind(StrEnum):
     RESTORE_POINT_PROVEN = "restore_point_proven"
     IMPLEMENTING = "implementing"
     IMPLEMENTED = "implemented"
+    ACCEPTING = "accepting"
+    """Acceptance was asked, for the first time or again: what it said before counts no more."""
     ACCEPTED = "accepted"
     SIGNED_OFF = "signed_off"
     DECIDED = "decided"

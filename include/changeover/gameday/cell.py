@@ -19,6 +19,7 @@ from changeover.gameday.faults import Fault
 from changeover.gameday.ground import ENVIRONMENT, VICTIM, Ground, ledger_on_postgres, prepared, read_plan
 from changeover.gameday.without_airflow import LaneDriver, SiteFiles, at_its_lane
 from changeover.ports import Workflow
+from changeover.usecases.host_status import tokens_of
 from changeover.usecases.tools import Tools, Upgrade
 
 Tell = Callable[[str], None]
@@ -111,6 +112,7 @@ def played(playing: Upgrading, fault: Fault, phase: Phase) -> Cell:
     trap = Trap(ground, fault, phase, key, playing.tell)
     watching = threading.Thread(target=trap.watch, daemon=True)
     watching.start()
+    listening = witness.Listening(ground.secrets())
     try:
         playing.go()
     finally:
@@ -121,7 +123,7 @@ def played(playing: Upgrading, fault: Fault, phase: Phase) -> Cell:
     fault.mend(ground)
     way, truths, found = settle(playing)
     ended, sights = _outcome(ground, key), _sights(ground, upgrade)
-    tokens = [step.token for step in wiring.ledger(ground.settings).steps(key) if step.token]
+    tokens = tokens_of(wiring.ledger(ground.settings).steps(key))
     return Cell(
         fault.title,
         phase,
@@ -131,7 +133,7 @@ def played(playing: Upgrading, fault: Fault, phase: Phase) -> Cell:
         lies=tuple(dict.fromkeys((*at_end, *found, *lies(Told(ended, truths), sights, mended=True)))),
         lost_rows=sum(sight.lost_rows for sight in sights),
         doubles=sum(max(0, sight.changes - sight.changes_wanted) for sight in sights),
-        leaks=_leaks(ground),
+        leaks=(*_leaks(ground), *listening.heard()),
         orphans=witness.orphans(tokens),
         broken=trap.broke or ("" if trap.made else "the phase was never reached, so the fault was not made"),
     )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import threading
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from changeover.adapters.redaction import forms_of
 from changeover.domain.gameday import Runs, Sight
 from changeover.lab.environment import LabHost
 
@@ -71,8 +73,8 @@ def sight(host: LabHost, was: Before, *, old: str, new: str, run: str, tries: in
 
 
 def leaks(secrets: Mapping[str, str], places: Iterable[Path], *, allowed: Iterable[Path] = ()) -> tuple[str, ...]:
-    """Files that hold a secret: its name and the file, never the secret."""
-    known = {name: value.encode() for name, value in secrets.items() if len(value) >= 8}
+    """Files that hold a secret, in whatever form: its name and the file, never the secret."""
+    known = _patterns(secrets)
     spared = set(allowed)
     found = []
     for place in places:
@@ -81,8 +83,43 @@ def leaks(secrets: Mapping[str, str], places: Iterable[Path], *, allowed: Iterab
                 continue
             with contextlib.suppress(OSError):
                 content = path.read_bytes()
-                found += [f"{name} in {path}" for name, value in known.items() if value in content]
+                found += [f"{name} in {path}" for name, pattern in known.items() if pattern.search(content)]
     return tuple(found)
+
+
+def _patterns(secrets: Mapping[str, str]) -> dict[str, re.Pattern[bytes]]:
+    """Name → what finds it: plain, base64 at any place, and as URL, JSON, Python or a shell would write it."""
+    return {
+        name: re.compile(b"|".join(re.escape(form.encode()) for form in forms_of(value)))
+        for name, value in secrets.items()
+        if len(value) >= 8
+    }
+
+
+class Listening:
+    """Reads the command lines of all processes again and again, as anybody on the machine may; until it is heard."""
+
+    def __init__(self, secrets: Mapping[str, str], *, every: float = 0.25) -> None:
+        self._known, self._every = _patterns(secrets), every
+        self._found: dict[str, None] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def heard(self) -> tuple[str, ...]:
+        """Which secret was seen in whose command line."""
+        self._over.set()
+        self._thread.join(30)
+        return tuple(self._found)
+
+    def _listen(self) -> None:
+        while not self._over.wait(self._every):
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error, OSError):
+                    line = "\0".join(process.cmdline()).encode(errors="surrogateescape")
+                    for name, pattern in self._known.items():
+                        if pattern.search(line):
+                            self._found[f"{name} in the command line of {process.name()}"] = None
 
 
 def orphans(tokens: Iterable[str], *, patience: float = 15.0) -> tuple[str, ...]:

@@ -101,7 +101,8 @@ def write_reports(upgrade: Upgrade, tools: Tools) -> dict[str, str]:
 
 
 def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
-    from changeover.wiring import upgrade_of
+    from changeover.usecases.planning import plan_approvals
+    from changeover.wiring import pin_releases, upgrade_of
 
     if run.plan_digest != pinned.digest:
         raise LedgerError(
@@ -109,7 +110,10 @@ def _upgrade(pinned: PinnedPlan, tools: Tools, run: Any) -> Upgrade:
             where=run.key,
             then="start a new run for the new plan text; a run keeps the text it began with",
         )
-    return upgrade_of(tools.settings, run, pinned.plan)
+    upgrade = upgrade_of(tools.settings, run, pinned.plan)
+    if plan_approvals(upgrade, tools):
+        pin_releases(tools.settings, upgrade)
+    return upgrade
 
 
 class ConnectionVault:

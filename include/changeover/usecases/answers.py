@@ -87,7 +87,9 @@ def no_answer(upgrade: Upgrade, tools: Tools, *, gate: str, environment: str) ->
 def _write(
     upgrade: Upgrade, tools: Tools, gate: str, environment: str, *, who: str, approved: bool, comment: str
 ) -> None:
+    """`decides`: with it the gate is answered, whatever it says; others were asked as well and are still waited for."""
     digest = upgrade.run.plan_digest
+    so_far = tally_of(upgrade, tools, gate=gate, environment=environment)
     mark(
         upgrade,
         tools,
@@ -96,6 +98,7 @@ def _write(
         gate=gate,
         by=who,
         plan_digest=digest,
+        decides=not approved or len({*so_far.approved, who}) >= so_far.needed,
         **({"comment": comment} if comment else {}),
     )
     if upgrade.mode not in (Mode.ANALYSE, Mode.REHEARSE):

@@ -75,7 +75,9 @@ def _not_closed(
     if taken.status is not StepStatus.UNKNOWN:
         reached = tuple(h for h in hosts if _state(taken, h.name) is not HostState.UNREACHABLE)
         if reached:
-            run_on_hosts(upgrade, tools, _work(upgrade, lane, batch, "reopen", "reopen.yml", reached))
+            opened = run_on_hosts(upgrade, tools, _work(upgrade, lane, batch, "reopen", "reopen.yml", reached))
+            shut = () if opened.successful else opened.reasons
+            faults = (*faults, *(f"what was closed could not be opened again: {reason}" for reason in shut))
     why = "; ".join(faults)
     away = {h.name for h in hosts if _state(taken, h.name) is HostState.UNREACHABLE}
     return {
@@ -98,9 +100,9 @@ def _changed(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch, ho
     done = run_on_hosts(upgrade, tools, clocked)
     ended_by_clock(upgrade, tools, lane, done)
     went_well = () if done.status is StepStatus.UNKNOWN else _ok(done)
-    accepted, why = _opened_before(upgrade, tools, lane, batch), "; ".join(done.reasons)
+    accepted, why = _accepted_before(upgrade, tools, lane, batch), "; ".join(done.reasons)
     if not accepted and went_well:
-        wanted = AcceptanceWanted(f"acceptance_b{batch.number}", lane.name, upgrade.plan.to_version, went_well)
+        wanted = AcceptanceWanted(_gate(batch), lane.name, upgrade.plan.to_version, went_well)
         gate = accept(upgrade, tools, wanted)
         accepted, why = hosts_passed(gate), "; ".join((*done.reasons, *gate.reasons()))
     shut = _open(upgrade, tools, lane, batch, accepted, hosts) if accepted else ""
@@ -129,13 +131,19 @@ def _open(
     return "" if done.successful else f"it could not be opened again: {'; '.join(done.reasons)}"
 
 
-def _opened_before(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch) -> tuple[str, ...]:
-    """Hosts of this batch that were accepted and opened: their data moves on, so they are not compared once more."""
-    return tuple(
-        m.host
-        for m in lane_marks(upgrade, tools, lane.name)
-        if m.kind is MarkKind.TRAFFIC_OPENED and m.data.get("number") == batch.number
-    )
+def _accepted_before(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch) -> tuple[str, ...]:
+    """Hosts that this batch began to open: their data moves on, so what was accepted is not compared once more."""
+    opened = [
+        mark
+        for mark in lane_marks(upgrade, tools, lane.name)
+        if mark.kind is MarkKind.TRAFFIC_OPENED and mark.data.get("number") == batch.number
+    ]
+    gate = newest_gate(upgrade, tools, lane.name, _gate(batch)) if opened else None
+    return hosts_passed(gate) if gate else tuple(mark.host for mark in opened)
+
+
+def _gate(batch: Batch) -> str:
+    return f"acceptance_b{batch.number}"
 
 
 def _work(

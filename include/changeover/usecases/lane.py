@@ -77,7 +77,8 @@ def window(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         return not_applicable(f"{lane.name} is not part of this run")
     if reason := _not_our_turn(upgrade, tools, lane):
         return not_applicable(reason)
-    mark(upgrade, tools, MarkKind.LANE_STARTED, lane.name, key=f"lane-{lane.name}")
+    tries = back_outs(upgrade, tools, lane.name)
+    mark(upgrade, tools, MarkKind.LANE_STARTED, lane.name, key=f"lane-{lane.name}-{tries}")
     return _may_begin(upgrade, tools, lane)
 
 
@@ -180,6 +181,7 @@ def implement(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
 
 
 def acceptance(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
+    mark(upgrade, tools, MarkKind.ACCEPTING, lane.name)
     if lane.batches:
         gate = batches.accept_all(upgrade, tools, lane)
     else:
@@ -286,7 +288,7 @@ def stand_down(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answer:
         tools,
         MarkKind.STOOD_DOWN,
         lane.name,
-        key=f"stood-down-{lane.name}",
+        key=f"stood-down-{lane.name}-{back_outs(upgrade, tools, lane.name)}",
         hosts_touched=began,
     )
     return yes("traffic reopened, locks released" if began else "no host was touched")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from changeover.domain.batch import changed, done_again
 from changeover.domain.gate import GateResult
-from changeover.domain.lane import LaneFacts, in_doubt
+from changeover.domain.lane import LaneFacts, in_doubt, is_accepted
 from changeover.domain.legs import plain
 from changeover.domain.loss import put_aside
 from changeover.domain.outcome import EnvironmentProofs
@@ -63,7 +63,7 @@ def lane_facts(upgrade: Upgrade, tools: Tools, lane: Environment, *, work_in_pro
         lane_started=MarkKind.LANE_STARTED in kinds,
         change_began=MarkKind.IMPLEMENTING in kinds,
         implemented=MarkKind.IMPLEMENTED in kinds,
-        accepted=MarkKind.ACCEPTED in kinds,
+        accepted=is_accepted(marks),
         signed_off=MarkKind.SIGNED_OFF in kinds,
         work_in_progress=work_in_progress,
         back_out_wanted=MarkKind.LANE_STARTED in kinds and (upgrade.mode is Mode.BACK_OUT or aborted),
@@ -113,6 +113,7 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
             *_why(marks),
             *told(marks),
             *put_aside(marks),
+            *_tried_before(marks),
             *_failed_steps(upgrade, tools, lane.name),
             *_failed_acceptance(acceptance),
         ),
@@ -121,6 +122,13 @@ def proofs(upgrade: Upgrade, tools: Tools, lane: Environment) -> EnvironmentProo
         hosts_backed_out=put_back,
         version_scheme=upgrade.release.version_scheme,
     )
+
+
+def _tried_before(marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Upgraded at a later try of the same run: users were without the application more than once."""
+    tries = sum(mark.kind is MarkKind.BACKED_OUT for mark in marks)
+    again = any(mark.kind is MarkKind.IMPLEMENTED for mark in since_back_out(marks))
+    return (f"it was backed out {tries} time{'s' if tries > 1 else ''} before",) if tries and again else ()
 
 
 def _newer(kind: MarkKind, other: MarkKind, marks: Sequence[Mark]) -> bool:

@@ -8,6 +8,7 @@ from changeover.domain.batch import Standing, begun, changed, labels, serving, s
 from changeover.domain.gate import GateResult
 from changeover.domain.plan import Environment
 from changeover.domain.record import MarkKind
+from changeover.domain.taken import outstanding
 from changeover.usecases.accept import AcceptanceWanted, accept
 from changeover.usecases.batch_work import set_standing
 from changeover.usecases.lane_facts import back_out_step, lane_marks
@@ -25,6 +26,12 @@ def back_out_together(upgrade: Upgrade, tools: Tools, lane: Environment, points:
     gate = _accepted(upgrade, tools, lane, points)
     if not gate.passed:
         return no("backed out, but the old release is not accepted: a person must look", *gate.reasons())
+    if kept := [host.name for host in hosts_of(upgrade, tools, lane.name) if host.name not in points]:
+        _free(upgrade, tools, lane, points, number=number)
+        return no(
+            f"backed out: {', '.join(points)}; left for people: {', '.join(kept)}, locked and closed to users",
+            f"close it (`changeover settle {upgrade.run.key} --do close`), then `changeover run PLAN --mode back-out`",
+        )
     _end(upgrade, tools, lane, number=number)
     return yes(f"{upgrade.plan.from_version} runs again, accepted by {gate.checks_run} checks")
 
@@ -53,11 +60,13 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
             set_standing(
                 upgrade, tools, lane.name, name, Standing.BACKED_OUT, "the old release is accepted", key=f"-b{number}"
             )
+    shut = _open_unchanged(upgrade, tools, lane, touched, number=number)
     now = standings(everyone, lane_marks(upgrade, tools, lane.name))
     left = [f"{name} {now[name].replace('_', ' ')}" for name in touched if now[name] is not Standing.BACKED_OUT]
-    if left:
+    if left or shut:
         return no(
-            f"backed out: {', '.join(chosen) or 'no host'}; left for people: {', '.join(left)}",
+            f"backed out: {', '.join(chosen) or 'no host'}; left for people: {', '.join(left) or 'no host'}",
+            *shut,
             f"`changeover settle {upgrade.run.key} --do resume` goes on with the rest; or close it, then "
             "`changeover run PLAN --mode back-out`",
         )
@@ -65,6 +74,20 @@ def back_out_rollout(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     return yes(
         f"{upgrade.plan.from_version} runs again on {', '.join(touched) or 'every host'}; no other host was changed"
     )
+
+
+def _open_unchanged(
+    upgrade: Upgrade, tools: Tools, lane: Environment, touched: Iterable[str], *, number: int
+) -> tuple[str, ...]:
+    """Hosts of a batch that were closed and never changed serve again: that may have failed when their batch ended."""
+    closed = set(outstanding(lane_marks(upgrade, tools, lane.name))) - set(touched)
+    hosts = tuple(host for host in hosts_of(upgrade, tools, lane.name) if host.name in closed)
+    if not hosts:
+        return ()
+    step = back_out_step(lane_marks(upgrade, tools, lane.name), f"reopen_unchanged_b{number}")
+    work = HostWork(step, "reopen.yml", lane.name, upgrade.plan.from_version, changes=True, hosts=hosts)
+    done = run_on_hosts(upgrade, tools, work)
+    return () if done.successful else tuple(f"not opened again: {reason}" for reason in done.reasons)
 
 
 def _put_back(
@@ -108,6 +131,13 @@ def _accepted(upgrade: Upgrade, tools: Tools, lane: Environment, hosts: Iterable
 def _end(upgrade: Upgrade, tools: Tools, lane: Environment, *, number: str) -> None:
     """The environment is backed out; its locks are given back, which is tried once."""
     mark(upgrade, tools, MarkKind.BACKED_OUT, lane.name, key=f"backed-out-{lane.name}-{number}")
-    work = HostWork(f"release_{number}", "release.yml", lane.name, upgrade.plan.from_version, changes=True)
+    _free(upgrade, tools, lane, [host.name for host in hosts_of(upgrade, tools, lane.name)], number=number)
+
+
+def _free(upgrade: Upgrade, tools: Tools, lane: Environment, names: Iterable[str], *, number: str) -> None:
+    wanted = set(names)
+    hosts = tuple(host for host in hosts_of(upgrade, tools, lane.name) if host.name in wanted)
+    step = f"release_{number}"
+    work = HostWork(step, "release.yml", lane.name, upgrade.plan.from_version, changes=True, hosts=hosts)
     freed = run_on_hosts(upgrade, tools, work)
     tools.tell("locks released" if freed.successful else f"locks could not be released: {'; '.join(freed.reasons)}")

@@ -12,7 +12,8 @@ from typing import Any
 from changeover.domain.batch import begun, of_older_batch, standings
 from changeover.domain.estate import Host
 from changeover.domain.generation import changing_generation
-from changeover.domain.host_lock import Forced, HostHold, own_processes, takeover
+from changeover.domain.host_lock import Forced, HostHold, own_processes
+from changeover.domain.lane import is_accepted
 from changeover.domain.legs import plain, stage_of
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.plan import Mode
@@ -35,7 +36,8 @@ from changeover.errors import ChangeoverError
 from changeover.ports import Holds, Workflow, fresh
 from changeover.usecases import closeout
 from changeover.usecases.evidence import keep_text
-from changeover.usecases.host_status import controller_of, read_holds, standing_of, tokens_of
+from changeover.usecases.give_back import give_back
+from changeover.usecases.host_status import controller_of, read_holds, tokens_of
 from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import since_back_out
 from changeover.usecases.legs import hops
@@ -211,7 +213,8 @@ def _close(
         tools.ledger.record_outcome(upgrade.run.key, one.environment, verdict, tools.clock())
         done.append(f"{one.environment}: closed by {order.by}, outcome {verdict.outcome}")
     for one in possible:
-        freed, kept = _free(case, found, one, order)
+        held = [hold for hold in found.holds if hold.lock and hold.lock.run == found.run]
+        freed, kept = give_back(upgrade, tools, one, held, Forced(order.by, order.reason))
         done += freed
         refused = (*refused, *kept)
     left = [one.environment for one in found.to_settle if one not in possible]
@@ -236,36 +239,6 @@ def _verdict(case: Case, one: Settlement, order: Order) -> Verdict:
         proven = settled(upgrade, case.tools, lane)
         outcome = proven.outcome if proven.outcome in (Outcome.REFUSED, Outcome.MISSED) else outcome
     return Verdict(outcome, (*said, *found))
-
-
-def _free(case: Case, found: RunSettlement, one: Settlement, order: Order) -> tuple[list[str], tuple[str, ...]]:
-    """Give back the locks that the run holds; the rules of takeover decide, with this person as the one who forces."""
-    upgrade, tools = case.upgrade, case.tools
-    names = {host.host for host in one.hosts}
-    standing = standing_of(upgrade.run.key, one.environment, tools.ledger, tools.executor)
-    held = [hold for hold in found.holds if hold.host in names and hold.lock and hold.lock.run == upgrade.run.key]
-    answers = {hold.host: takeover(hold, standing, forced=Forced(order.by, order.reason)) for hold in held}
-    kept = tuple(f"{host}: lock kept: {'; '.join(a.reasons)}" for host, a in answers.items() if not a.allowed)
-    free = [host for host in _hosts(case, one.environment) if host.name in answers and answers[host.name].allowed]
-    if not free:
-        return [], kept
-    number = len(tools.ledger.marks(upgrade.run.key, environment=one.environment, kind=MarkKind.SETTLED))
-    work = HostWork(
-        f"release_closed_{number}",
-        "release.yml",
-        one.environment,
-        upgrade.plan.from_version,
-        changes=True,
-        hosts=tuple(free),
-        closing=True,
-    )
-    try:
-        done = run_on_hosts(upgrade, tools, work)
-    except ChangeoverError as exc:  # it is closed all the same; the locks are told of until they are gone
-        return [], (*kept, f"{one.environment}: locks not given back: {exc}")
-    if done.successful:
-        return [f"{host.name}: lock given back" for host in free], kept
-    return [], (*kept, *(f"{one.environment}: locks not given back: {reason}" for reason in done.reasons))
 
 
 def _mark(case: Case, order: Order, environment: str, **data: Any) -> None:
@@ -312,7 +285,7 @@ def _facts(
         closed_by=closed_by(all_marks),
         change_began=bool(kinds & {MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT}),
         implemented=MarkKind.IMPLEMENTED in kinds,
-        accepted=MarkKind.ACCEPTED in kinds,
+        accepted=is_accepted(marks),
         signed_off=MarkKind.SIGNED_OFF in kinds,
         committed=MarkKind.COMMITTED in kinds,
         backed_out=generation > 1 and not kinds & {MarkKind.IMPLEMENTING, MarkKind.BACKING_OUT},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from changeover.domain.lane import is_accepted
 from changeover.domain.legs import plain
 from changeover.domain.night import Action, Case
 from changeover.domain.night_clock import NightFacts, Ruling, hold_until, past, rule
@@ -103,7 +104,7 @@ def failure(upgrade: Upgrade, tools: Tools, lane: Environment) -> Case | None:
     marks = since_back_out(lane_marks(upgrade, tools, lane.name))
     kinds = {each.kind for each in marks}
     decided = [each for each in marks if each.kind is MarkKind.NIGHT_ACTED and each.data.get("action") == "back_out"]
-    if decided or MarkKind.REJECTED in kinds or MarkKind.ACCEPTED in kinds:
+    if decided or MarkKind.REJECTED in kinds or is_accepted(marks):
         return None
     if MarkKind.IMPLEMENTED in kinds:
         return Case.ACCEPTANCE_FAILED

@@ -27,7 +27,7 @@ class _Sqlite:
     doc = "body"
     second = "CAST(strftime('%s', substr(at, 1, 19)) AS INTEGER)"
     day = "substr(at, 1, 10)"
-    false = "0"
+    false, true = "0", "1"
 
     def text(self, doc: str, *path: str) -> str:
         return f"json_extract({doc}, '$.{'.'.join(path)}')"
@@ -39,7 +39,7 @@ class _Postgres:
     doc = r"CAST(regexp_replace(body, '\\u(0000|d[89a-f][0-9a-f]{2})', '\\ufffd', 'g') AS json)"
     second = "CAST(floor(extract(epoch FROM at)) AS BIGINT)"
     day = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
-    false = "'false'"
+    false, true = "'false'", "'true'"
 
     def text(self, doc: str, *path: str) -> str:
         return f"({doc} #>> '{{{','.join(path)}}}')"
@@ -59,7 +59,7 @@ def views(d: _Sqlite | _Postgres) -> dict[str, str]:
     }
 
 
-def _newest(kind: str, environment: str) -> str:
+def newest(kind: str, environment: str) -> str:
     return (
         "(SELECT max(n.seq) FROM ledger_entry n WHERE n.run = r.run "
         f"AND n.kind = '{kind}' AND n.environment = {environment})"
@@ -74,7 +74,7 @@ def _what_ended(d: _Sqlite | _Postgres) -> dict[str, str]:
                 coalesce({d.text("r.doc", "team")}, '') AS team, {d.text("r.doc", "mode")} AS mode,
                 r.day AS opened_on, o.name AS outcome, o.day AS ended_on
             FROM kpi_record r
-            LEFT JOIN kpi_record o ON o.run = r.run AND o.seq = {_newest("outcome", "''")}
+            LEFT JOIN kpi_record o ON o.run = r.run AND o.seq = {newest("outcome", "''")}
             WHERE r.kind = 'run'
         """,
         "kpi_environment": f"""
@@ -90,7 +90,7 @@ def _what_ended(d: _Sqlite | _Postgres) -> dict[str, str]:
                         AND w.kind = 'mark' AND w.name = 'window_agreed' ORDER BY w.seq DESC LIMIT 1) AS closes
                 FROM kpi_run r
                 JOIN kpi_record o ON o.run = r.run AND o.kind = 'outcome' AND o.environment <> ''
-                    AND o.seq = {_newest("outcome", "o.environment")}
+                    AND o.seq = {newest("outcome", "o.environment")}
                 WHERE r.mode = 'implement' AND r.ended_on IS NOT NULL
             ) s
         """,

@@ -17,10 +17,15 @@ _MADE_ANEW = ("kpi_wait", "kpi_lost_time", "kpi_cost", "kpi_measure")
 
 
 def upgrade() -> None:
-    dialect = before.dialect_of(op.get_bind().dialect.name)
-    views = before.views(dialect)
-    views["kpi_wait"] = views["kpi_wait"].replace(before.QUESTIONS, f"{before.QUESTIONS} {_REOPENED}")
+    made = views(before.dialect_of(op.get_bind().dialect.name))
     for name in reversed(_MADE_ANEW):
         op.execute(f"DROP VIEW {name}")
     for name in _MADE_ANEW:
-        op.execute(f"CREATE VIEW {name} AS {views[name]}")
+        op.execute(f"CREATE VIEW {name} AS {made[name]}")
+
+
+def views(dialect: before._Sqlite | before._Postgres) -> dict[str, str]:
+    """Every view as it is from this revision on."""
+    found = before.views(dialect)
+    found["kpi_wait"] = found["kpi_wait"].replace(before.QUESTIONS, f"{before.QUESTIONS} {_REOPENED}")
+    return found

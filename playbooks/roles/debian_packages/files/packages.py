@@ -54,7 +54,11 @@ def run(command, check=True, limit=None):
 
 
 def digest(path, kind="sha256"):
-    return hashlib.new(kind, Path(path).read_bytes()).hexdigest()
+    found = hashlib.new(kind)
+    with open(path, "rb") as stream:
+        for part in iter(lambda: stream.read(1 << 20), b""):
+            found.update(part)
+    return found.hexdigest()
 
 
 def write(path, text):
@@ -166,6 +170,19 @@ def files(places):
     """Every file of the business data with its digest."""
     found = [path for place in map(Path, places) for path in (sorted(place.rglob("*")) if place.is_dir() else [place])]
     return [{"path": str(path), "digest": digest(path)} for path in found if path.is_file()]
+
+
+def contents(places, root="/"):
+    """One digest over the whole of the business data: every path with what is in it, or where it leads."""
+    lines = []
+    for top in (Path(root, place.lstrip("/")) for place in places):
+        for path in sorted([top, *top.rglob("*")]):
+            name = path.relative_to(root)
+            if path.is_symlink():
+                lines.append("%s -> %s" % (name, os.readlink(str(path))))
+            elif path.is_file():
+                lines.append("%s  %s" % (digest(path), name))
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def free(place):
@@ -284,13 +301,21 @@ def old_deb(package, version, sources, target):
         raise SystemExit("no way back: %s %s can be had nowhere: %s" % (package, version, said[-400:]))
 
 
+def identity(about):
+    """Whose copy this is: it goes back to no other host and to no other data."""
+    return {"host": about["host"], "data": " ".join(about["data"])}
+
+
 def take(about):
     point = place_of(about)
     if point.exists():
         fault = damage(point)
         if fault:
             raise SystemExit("the restore point %s exists, and %s; it is never overwritten" % (about["label"], fault))
-        return dict(described(point), changed=False)
+        known = described(point)
+        now = {package: installed(package)["version"] for package in about["packages"]}
+        current = (now, contents(about["data"])) == (known["versions"], known["contents"])
+        return dict(known, changed=False, current=current)
     part = point.with_name(point.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     (part / "debs").mkdir(mode=0o700, parents=True)
@@ -306,13 +331,15 @@ def take(about):
     known = {
         "label": about["label"],
         "taken_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "identity": identity(about),
         "versions": versions,
+        "contents": contents(about["data"]),
         "canary": {"files": len(files(about["data"])), "packages": sum(map(bool, versions.values()))},
     }
     write(part / "point.json", json.dumps(known, indent=1))
     write(part / "SHA256SUMS", manifest(part))
     part.rename(point)
-    return dict(described(point), changed=True)
+    return dict(described(point), changed=True, current=True)
 
 
 def pack(places, archive):
@@ -342,7 +369,12 @@ def usable(about):
     fault = damage(point) if point.is_dir() else "there is none"
     if fault:
         raise SystemExit("the restore point %s cannot be used: %s" % (about["label"], fault))
-    return point, described(point)
+    known = described(point)
+    if known.get("identity") != identity(about):
+        raise SystemExit(
+            "the restore point %s is of %s, this is %s" % (about["label"], known.get("identity"), identity(about))
+        )
+    return point, known
 
 
 def drill(about):
@@ -356,10 +388,13 @@ def drill(about):
         unpack(point / "data.tar.gz", scratch / "data")
         count = sum(1 for path in (scratch / "data").rglob("*") if path.is_file())
         found = {"files": count, "packages": len(debs(point / "debs"))}
+        held = contents(about["data"], scratch / "data")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if found != known["canary"]:
         raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
+    if held != known["contents"]:
+        raise SystemExit("what is in the restored copy is not what the restore point was taken of")
     wait_for_lock(about["lock_wait"])
     run(["apt-get", "install", "--simulate", "--allow-downgrades", "-y", *debs(point / "debs")])
     return dict(known, readable=True)
@@ -375,9 +410,77 @@ def checked_unpack(deb, target):
             raise SystemExit("%s of %s is not as the package's own list says" % (name, deb.name))
 
 
+@contextlib.contextmanager
+def opened(archive):
+    """An archive of our own, whose digest was compared: owners and modes come back as they were."""
+    with tarfile.open(str(archive), mode="r:gz") as stream:
+        if hasattr(tarfile, "fully_trusted_filter"):
+            stream.extraction_filter = tarfile.fully_trusted_filter
+        yield stream
+
+
 def unpack(archive, target):
     target.mkdir(parents=True, exist_ok=True)
-    shutil.unpack_archive(str(archive), str(target), "gztar")
+    with opened(archive) as stream:
+        stream.extractall(str(target))  # noqa: S202 - made by us, and its digest compared
+
+
+def replace_data(archive, places):
+    """Everything is unpacked beside what is there before anything is taken away: a full disk costs no data."""
+    fresh = {}
+    try:
+        for place in map(Path, places):
+            inside = os.path.ismount(str(place))
+            parent, name = (place, ".restored") if inside else (place.parent, place.name + ".restored")
+            remove(parent / name)
+            fresh[place] = parent / name
+            unpack_one(archive, place, parent, name)
+        for place, new in fresh.items():
+            put_in_place(new, place)
+    finally:
+        for new in fresh.values():
+            remove(new)
+
+
+def unpack_one(archive, place, parent, name):
+    """The place's part of the archive, under another name."""
+    own, taken = str(place).lstrip("/"), []
+    with opened(archive) as stream:
+        for member in stream.getmembers():
+            if member.name == own or member.name.startswith(own + "/"):
+                member.name = name + member.name[len(own) :]
+                if member.islnk():
+                    member.linkname = name + member.linkname[len(own) :]
+                taken.append(member)
+        parent.mkdir(parents=True, exist_ok=True)
+        stream.extractall(str(parent), members=taken)  # noqa: S202 - the same
+
+
+def put_in_place(new, place):
+    """By renaming; of a mounted directory, which cannot be renamed, everything that is in it."""
+    if new.parent == place:
+        failed = place / ".failed"
+        failed.mkdir(exist_ok=True)
+        for path in [path for path in place.iterdir() if path not in (new, failed)]:
+            remove(failed / path.name)
+            path.rename(failed / path.name)
+        for path in list(new.iterdir()) if new.is_dir() else []:
+            path.rename(place / path.name)
+    else:
+        failed = place.with_name(place.name + ".failed")
+        if place.exists() or place.is_symlink():
+            remove(failed)
+            place.rename(failed)
+        if new.exists() or new.is_symlink():
+            new.rename(place)
+    remove(failed)
+
+
+def remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    elif path.exists() or path.is_symlink():
+        path.unlink()
 
 
 def restore(about):
@@ -392,12 +495,7 @@ def restore(about):
     for kept in sorted((point / "settings").rglob("*")) if (point / "settings").exists() else ():
         if kept.is_file():
             shutil.copy2(kept, Path("/", kept.relative_to(point / "settings")))
-    for place in about["data"]:
-        if os.path.isdir(place):
-            shutil.rmtree(place)
-        elif os.path.exists(place):
-            os.unlink(place)
-    unpack(point / "data.tar.gz", Path("/"))
+    replace_data(point / "data.tar.gz", about["data"])
     write(done, json.dumps({"label": about["label"], "run": about["run"]}))
     return dict(known, changed=True)
 
@@ -410,9 +508,7 @@ def export(about):
 def take_over(about):
     """A baseline's data from an exported archive, at the old release."""
     install(about)
-    for place in about["data"]:
-        shutil.rmtree(place, ignore_errors=True)
-    unpack(about["archive"], Path("/"))
+    replace_data(about["archive"], about["data"])
     with contextlib.suppress(FileNotFoundError):
         Path(about["app_root"], "backed_out.json").unlink()
     return {"changed": True}

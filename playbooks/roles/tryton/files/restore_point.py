@@ -192,13 +192,24 @@ def restore(about):
         return dict(known, changed=False)
     end_migrations(app_root)
     if about["migrates"]:
-        load(about, about["database"], point / "database.dump")
+        replace_database(about, point / "database.dump")
     put_settings(point / "etc", app_root / "etc")
     point_current(app_root, known["release"])
     with contextlib.suppress(FileNotFoundError):
         (app_root / "migration.json").unlink()
     write(done, json.dumps({"label": about["label"], "run": about["run"]}))
     return dict(known, changed=True)
+
+
+def replace_database(about, archive):
+    """What is there goes when its replacement stands whole beside it: a full disk leaves a database to come back to."""
+    name, fresh = about["database"], about["database"] + "_restored"
+    try:
+        load(about, fresh, archive)
+        postgres(about, "dropdb", "--if-exists", "--force", name)
+        postgres(about, "psql", "-Xq", "-d", "postgres", "-c", 'alter database "%s" rename to "%s"' % (fresh, name))
+    finally:
+        postgres(about, "dropdb", "--if-exists", "--force", fresh)
 
 
 def end_migrations(app_root):
