@@ -20,8 +20,8 @@ from changeover.orchestration.task_end import TaskEnd
 from changeover.ports import Credentials, ExecutionSpec
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.steer import before_next_part
-from changeover.usecases.step_end import ELSEWHERE, StopOrders, record_what_ended
-from changeover.usecases.stop_work import PATIENCE, RULE, at_work, stop_what_is_over, stop_work
+from changeover.usecases.step_end import ELSEWHERE, PATIENCE, StopOrders, record_what_ended
+from changeover.usecases.stop_work import RULE, at_work, stop_what_is_over, stop_work
 from changeover.usecases.tools import Reply, Tools, Upgrade, mark
 from tests.support.world import START, World
 from tests.unit.test_lane import go_through, prepared
@@ -295,10 +295,22 @@ def test_what_ended_after_its_task_was_killed_is_written_down_before_anything_is
 def test_nothing_is_decided_beside_work_that_is_on_another_machine(world: AtWork) -> None:
     upgrade, tools = at_its_change(world)
     world.gone.add(Path(newest(world, upgrade).directory))
+    before = world.now
     assert record_what_ended(upgrade, tools, "training") == ()
+    assert world.now - before >= PATIENCE
     assert in_doubt(world.ledger.marks(upgrade.run.key, environment="training")) == (
         f"what is true is not known: implement: {ELSEWHERE}",
     )
+
+
+def test_work_that_ends_on_another_machine_within_a_moment_is_no_doubt(world: AtWork) -> None:
+    """Its task was marked failed there: it ends the work and writes that, while the verdict begins here."""
+    upgrade, tools = at_its_change(world)
+    step = newest(world, upgrade)
+    world.gone.add(Path(step.directory))
+    ended = replace(step, status=StepStatus.FAILED, ended_at=world.now)
+    record_what_ended(upgrade, replace(tools, wait=lambda length: world.ledger.end_step(ended)), "training")
+    assert in_doubt(world.ledger.marks(upgrade.run.key, environment="training")) == ()
 
 
 def test_a_step_that_was_begun_on_another_machine_is_not_begun_again(world: AtWork) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 from changeover.domain.estate import Host
@@ -15,6 +16,8 @@ from changeover.usecases.tools import Tools, Upgrade, mark
 
 LOOKS_EVERY = 2.0
 """Seconds between two looks into the ledger, while work on hosts is followed."""
+PATIENCE = timedelta(seconds=45)
+"""For whoever follows a step on another machine to find an order to stop, and to write how it ended."""
 ELSEWHERE = "it was begun, and its records are not on this machine: it may still be at work; ask the hosts"
 
 
@@ -74,9 +77,28 @@ def record_what_ended(upgrade: Upgrade, tools: Tools, environment: str) -> tuple
         if result is not None:
             record_end(upgrade, tools, step, result)
             found.append(step)
-        elif step.changes and not tools.executor.here(Path(step.directory)):
+        elif (
+            step.changes and not tools.executor.here(Path(step.directory)) and is_open(tools, wait_for_end(tools, step))
+        ):
             block(upgrade, tools, step, f"{step.step}: {ELSEWHERE}")
     return tuple(found)
+
+
+def wait_for_end(tools: Tools, step: StepRecord) -> StepRecord:
+    """As whoever follows it on another machine writes it down; after a while, as it stands."""
+    until = tools.clock() + PATIENCE
+    while is_open(tools, step) and tools.clock() < until:
+        tools.wait(timedelta(seconds=1))
+    return as_recorded(tools, step)
+
+
+def is_open(tools: Tools, step: StepRecord) -> bool:
+    return as_recorded(tools, step).status is StepStatus.RUNNING
+
+
+def as_recorded(tools: Tools, step: StepRecord) -> StepRecord:
+    steps = tools.ledger.steps(step.run, environment=step.environment)
+    return next(one for one in steps if (one.step, one.generation) == (step.step, step.generation))
 
 
 @dataclass

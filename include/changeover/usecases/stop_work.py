@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from changeover.domain.estate import Host
@@ -13,12 +12,10 @@ from changeover.domain.record import MarkKind, Run, StepRecord, StepStatus
 from changeover.domain.stopping import why_over
 from changeover.errors import ChangeoverError
 from changeover.ports import Credentials, Ledger, StopSpec, TaskWorkflow
-from changeover.usecases.step_end import block, record_end
+from changeover.usecases.step_end import block, is_open, record_end, wait_for_end
 from changeover.usecases.tools import Tools, Upgrade, mark
 
 RULE = "rule: Airflow ended the task"
-PATIENCE = timedelta(seconds=45)
-"""For whoever follows a step on another machine to find the order, and to say how it ended."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def _stop(upgrade: Upgrade, tools: Tools, step: StepRecord, why: str) -> Stopped
     except ChangeoverError as exc:
         confirmed, seen = False, f"it could not be stopped: {exc}"
     result = tools.executor.left(directory)
-    if result is not None and _open(tools, step):
+    if result is not None and is_open(tools, step):
         record_end(upgrade, tools, step, result)
     if not confirmed:
         block(upgrade, tools, step, f"a stop was not confirmed: {seen}")
@@ -99,22 +96,10 @@ def _credentials(tools: Tools, hosts: Iterable[Host]) -> Credentials:
 
 def _told_elsewhere(tools: Tools, step: StepRecord, seen: str) -> tuple[bool, str]:
     """Its controller is on another machine: the task that follows it there ends it, and writes how that ended."""
-    until = tools.clock() + PATIENCE
-    while _open(tools, step) and tools.clock() < until:
-        tools.wait(timedelta(seconds=1))
-    same = _as_recorded(tools, step)
+    same = wait_for_end(tools, step)
     if same.status in (StepStatus.RUNNING, StepStatus.UNKNOWN):
         return False, seen
     return True, "; ".join((f"it ended on another machine: {same.status}", *same.reasons))
-
-
-def _open(tools: Tools, step: StepRecord) -> bool:
-    return _as_recorded(tools, step).status is StepStatus.RUNNING
-
-
-def _as_recorded(tools: Tools, step: StepRecord) -> StepRecord:
-    steps = tools.ledger.steps(step.run, environment=step.environment)
-    return next(one for one in steps if (one.step, one.generation) == (step.step, step.generation))
 
 
 def stop_what_is_over(
@@ -141,7 +126,7 @@ def stop_what_is_over(
 
 def _over(opened: Callable[[Run], tuple[Upgrade, Tools]], run: Run, step: StepRecord, why: str) -> tuple[Stopped, ...]:
     upgrade, tools = opened(run)
-    if not _open(tools, step):
+    if not is_open(tools, step):
         return ()  # its task wrote its end meanwhile
     if not tools.executor.here(Path(step.directory)):
         return ()  # the sweep of the machine that has it ends it; living processes are told from the hosts
