@@ -48,7 +48,7 @@ with DAG(
     tags=["changeover"],
     doc_md=(
         "Holds ledger, Airflow and hosts against each other and fails when they disagree. "
-        "Marks in the ledger that a moment came; changes nothing else."
+        "Marks in the ledger that a moment came, and ends work on hosts whose task or run was ended in Airflow."
     ),
 ):
 

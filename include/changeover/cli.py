@@ -540,6 +540,25 @@ def abort(
     raise typer.Exit(steer("abort", wanted, by=by, reason=reason, back_out=back_out))
 
 
+@app.command()
+def stop(
+    wanted: OfRun,
+    *,
+    environments: Annotated[
+        list[str] | None, typer.Option("--environment", help="Only there; may be repeated.")
+    ] = None,
+    by: ByWhom = "",
+    reason: Why = "",
+) -> None:
+    """End what a run has at work on hosts now, there too, and prove it over a fresh connection.
+
+    Exit code 1 when that is not confirmed, or nothing is at work. Nothing is backed out by it: see `settle`.
+    """
+    from changeover.cli_stop import stop
+
+    raise typer.Exit(stop(wanted, by=by, reason=reason, environments=tuple(environments or ())))
+
+
 def _answer(option: str, run: str | None, gate: str | None, environment: str, comment: str, login: str) -> int:
     from changeover.cli_approve import Answered, answer, list_open
 
@@ -703,6 +722,23 @@ def host_status(
     from changeover.cli_host import status as show
 
     raise typer.Exit(show(wanted, tuple(environment or ()), as_json=as_json))
+
+
+@host_app.command("release")
+def host_release(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="Name of the host in the CMDB.")],
+    *,
+    client: Annotated[str, typer.Option(help="Of several clients that have a host of this name.")] = "",
+    by: ByWhom = "",
+    reason: Why = "",
+) -> None:
+    """Take a host's lock from a run that is known to be dead.
+
+    Never beside living processes, nor from a host that cannot be asked. Exit code 1 when it may not be done.
+    """
+    from changeover.cli_host import release
+
+    raise typer.Exit(release(host, client, by=by, reason=reason))
 
 
 @window_app.command("show")

@@ -48,6 +48,48 @@ def status(wanted: Sequence[str], environments: tuple[str, ...], *, as_json: boo
     return 0 if found and all(one.in_order for one in found) else 1
 
 
+def release(name: str, client: str, *, by: str, reason: str) -> int:
+    """0 the host is free; 1 it may not or could not be freed; 2 the request is faulty."""
+    from changeover.cli_credentials import around
+    from changeover.domain.host_lock import Forced
+    from changeover.usecases.host_status import places_of
+    from changeover.usecases.release_host import Outside, places_with, release_host
+
+    settings = wiring.load_settings()
+    readings = wiring.shelf(settings).plans([settings.plans])
+    plans = [one.document for one in readings if one.document and client in ("", one.document.client)]
+    if not wiring.is_made(settings.cmdb_url) or not wiring.is_made(settings.ledger_url):
+        typer.echo("there is no CMDB or no ledger yet, so no run has touched a host", err=True)
+        return 1
+    found = places_with(places_of(wiring.cmdb(settings), plans), name)
+    clients = sorted({place.client for place, _ in found})
+    people = sorted({person.id for plan in plans if plan.client in clients for person in plan.participants})
+    faults = (
+        *((f"no plan{f' of {client}' if client else ''} has a host {name}",) if not found else ()),
+        *((f"--client: {name} is a host of {', '.join(clients)}",) if len(clients) > 1 else ()),
+        *((f"--by: {by or 'nobody'} is not in the client's plans ({', '.join(people)})",) if by not in people else ()),
+        *(() if reason.strip() else ("--reason: say why; it is kept on the host and with the run",)),
+    )
+    for fault in faults:
+        typer.echo(fault, err=True)
+    if faults:
+        return 2
+    place, host = found[0]
+    settings, vault = around(place.client, place.application, settings)
+    outside = Outside(
+        wiring.ledger(settings), wiring.holds(), wiring.lock_keeper(settings), vault, wiring.executor(settings)
+    )
+    done = release_host(host, outside, Forced(by, reason), at=wiring.now())
+    for text in done.refused:
+        typer.echo(f"not done: {text}", err=True)
+    if done.refused:
+        return 1
+    typer.echo(f"{name} is free; its lock was taken from {f'run {done.run}' if done.run else 'nobody knows whom'}")
+    for text in done.against:
+        typer.echo(f"  {text}")
+    return 0
+
+
 def _plans(wanted: Sequence[str], settings: Settings) -> tuple[Plan, ...] | str:
     """The plans of these files and clients, or what is wrong with the request."""
     shelf = wiring.shelf(settings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from changeover.domain.record import Run
     from changeover.domain.settlement import Settlement
-    from changeover.ports import Workflow
+    from changeover.orchestration.workflow import ApiWorkflow
     from changeover.settings import Settings
     from changeover.usecases.settle_run import Case, Done, Order, RunSettlement
 
@@ -52,13 +52,14 @@ def settle(wanted: str, do: str | None, *, by: str, reason: str, environments: t
     return 0 if found.nothing else 1
 
 
-def _case(run: Run, settings: Settings, workflow: Workflow | None) -> Case:
+def _case(run: Run, settings: Settings, workflow: ApiWorkflow | None) -> Case:
     from changeover.cli_credentials import around
     from changeover.usecases.settle_run import Case
 
     settings, vault = around(run.client, run.application, settings)
     tools = wiring.tools(vault=vault, tell=_tell, settings=settings)
-    return Case(wiring.pinned_upgrade(settings, run), tools, wiring.holds(), workflow)
+    dead = workflow.unhealthy() if workflow else ()
+    return Case(wiring.pinned_upgrade(settings, run), tools, wiring.holds(), workflow, dead)
 
 
 def _tell(line: str) -> None:
@@ -68,7 +69,7 @@ def _tell(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _workflow(settings: Settings) -> Iterator[Workflow | None]:
+def _workflow(settings: Settings) -> Iterator[ApiWorkflow | None]:
     """Airflow, if it runs here and lets us in."""
     from changeover.orchestration.serve import running
     from changeover.orchestration.workflow import ApiWorkflow
@@ -137,6 +138,8 @@ def next_commands(found: RunSettlement) -> list[str]:
     if found.needs and not found.to_settle:
         open_ways |= {Way.CLOSE} | ({Way.RESUME} if found.driver is Driver.ENDED else set())
     lines = [f"changeover settle {found.run} --do {way} --by LOGIN --reason TEXT" for way in Way if way in open_ways]
+    if found.driver is Driver.GOES_ON:
+        return [f"end what is listed, and ask again; to end the run: changeover stop {found.run}, or mark it failed"]
     if found.driver is Driver.NO_ANSWER:
         return ["changeover serve   (a run that is on its way goes on by itself; then ask again)", *lines]
     return lines or ["wait for what is still at work, and ask again"]

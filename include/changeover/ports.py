@@ -19,7 +19,7 @@ from changeover.domain.estate import Estate, EstateEnvironment, Host, Person
 from changeover.domain.execution import ExecutionResult
 from changeover.domain.facts import HostFacts
 from changeover.domain.gate import GateResult
-from changeover.domain.host_lock import HostHold
+from changeover.domain.host_lock import HostHold, Lock
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.domain.kpi import Asked, KpiSum
 from changeover.domain.notice import Delivery, Message
@@ -332,6 +332,15 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True)
+class StopSpec:
+    """An execution that is to end. `hosts` are all that it may have touched; its processes carry the token."""
+
+    directory: Path
+    hosts: tuple[Host, ...]
+    token: str
+
+
+@dataclass(frozen=True)
 class Credentials:
     """Held in memory only. `secrets` reach roles through the `changeover_secret` lookup."""
 
@@ -349,15 +358,30 @@ class Executor(Protocol):
         credentials: Credentials,
         *,
         on_event: Callable[[str], None],
-        stop: Callable[[], bool],
+        stop: Callable[[], str],
     ) -> ExecutionResult:
-        """Start it, attach to it if it runs, or return its result if it ended. Never runs a directory twice."""
+        """Start it, attach to it if it runs, or return its result if it ended. Never runs a directory twice.
+
+        `stop` is asked again and again: why it has to end, "" while it may go on.
+        """
+
+    def prepare(self, directory: Path) -> None:
+        """Have the directory before the ledger says that the step began: where it lacks, another machine has it."""
+
+    def here(self, directory: Path) -> bool:
+        """Whether the directory is on this machine."""
 
     def running(self, directory: Path) -> bool:
         """Whether an execution of that directory is alive."""
 
-    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
-        """End it here and on its hosts; (confirmed over fresh connections, what was seen)."""
+    def stop(self, execution: StopSpec, credentials: Credentials, *, why: str) -> tuple[bool, str]:
+        """End it here and on its hosts; (confirmed over fresh connections, what was seen).
+
+        What has not begun will not begin any more.
+        """
+
+    def left(self, directory: Path) -> ExecutionResult | None:
+        """The result of what ended or was lost; None while it runs, and where nothing of it is here."""
 
 
 class Probe(Protocol):
@@ -396,6 +420,13 @@ class Holds(Protocol):
         """One answer per host, whatever the host does."""
 
 
+class LockKeeper(Protocol):
+    """Takes a lock off a host for a person."""
+
+    def free(self, host: Host, credentials: Credentials, lock: Lock, *, by: str, reason: str) -> str:
+        """Why it could not be done, or is another lock by now; "" when it is gone."""
+
+
 class Workflow(Protocol):
     """What drives a run (Airflow). Raise `ChangeoverError` when it does not answer."""
 
@@ -407,6 +438,16 @@ class Workflow(Protocol):
 
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         """Have a lane's stage and all that follows done again; the answer names the tasks. "" is the whole run."""
+
+
+class TaskWorkflow(Protocol):
+    """What drives a run, down to its tasks. Raise `ChangeoverError` when it does not answer."""
+
+    def state(self, run: Run) -> str | None:
+        """As `Workflow` tells it."""
+
+    def task_state(self, run: Run, task: str) -> str | None:
+        """What Airflow shows of one task of the run; None when it shows nothing, or does not know it."""
 
 
 class AcceptanceSuite(Protocol):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         IncidentLog,
         KpiReader,
         Ledger,
+        LockKeeper,
         NoticeBook,
         Vault,
     )
@@ -66,6 +67,12 @@ def holds() -> Holds:
     from changeover.adapters.host_holds import SshHolds
 
     return SshHolds()
+
+
+def lock_keeper(settings: Settings) -> LockKeeper:
+    from changeover.adapters.host_release import SshLockKeeper
+
+    return SshLockKeeper(settings.playbooks)
 
 
 def executor(settings: Settings) -> Executor:

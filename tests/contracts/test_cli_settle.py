@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from changeover import cli
 from changeover.adapters import cmdb_sql, ledger_sql
 from changeover.domain.execution import execution_token
-from changeover.domain.record import Mark, MarkKind, StepRecord
+from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from tests.support.records import NOW, a_run
 from tests.support.site import make_site
-from tests.support.sshd import Sshd, sshd
+from tests.support.sshd import Sshd, make_key, sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,3 +161,50 @@ def test_a_faulty_request_is_wrong_usage(site: Site) -> None:
     assert invoke("moon")[0] == 2
     code, _, err = invoke(KEY, "--do", "close", "--by", "stranger")
     assert (code, "--by" in err, "--reason" in err) == (2, True, True)
+
+
+def stop(*words: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, ["stop", *words], catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_what_lives_on_a_host_is_stopped_there_by_a_named_person(site: Site) -> None:
+    """The controller was lost: what it left on the host ends, proven over a fresh connection; a person settles it."""
+    (site.root / "started.json").write_text(json.dumps({"token": "t", "controller": "elsewhere", "pid": 1}))
+    token = execution_token(KEY, "production", "implement", 1)
+    process = subprocess.Popen(["sleep", "300"], env={**os.environ, "CHANGEOVER_TOKEN": token})
+    try:
+        code, out, _ = stop(KEY, "--by", site.person, "--reason", "the wrong night")
+        assert process.wait(10) != 0
+    finally:
+        process.kill()
+        process.wait(10)
+    assert "implement of production: stopped: production-1: no process left (1 ended)" in out
+    assert (code, f"changeover settle {KEY}" in out) == (0, True)
+    (mark,) = site.ledger.marks(KEY, kind=MarkKind.STOPPING)
+    assert (mark.data["by"], mark.data["reason"]) == (site.person, "the wrong night")
+    assert (site.root / "stop").read_text() == f"stopped by {site.person}: the wrong night"
+    assert site.ledger.steps(KEY)[0].status is StepStatus.UNKNOWN
+    code, out, _ = stop(KEY, "--by", site.person, "--reason", "to be sure")
+    assert (code, "production-1: no process left" in out) == (0, True)
+    code, _, err = stop(KEY, "--environment", "baseline", "--by", site.person, "--reason", "there too")
+    assert (code, "nothing of run" in err, "changeover abort" in err) == (1, True, True)
+
+
+def test_a_stop_that_the_host_cannot_confirm_ends_with_one_and_keeps_everything(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.root / "started.json").write_text(json.dumps({"token": "t"}))
+    make_key(site.root / "another")
+    extra = {"private_key": (site.root / "another").read_text()}
+    monkeypatch.setenv("AIRFLOW_CONN_SSH_ACME", json.dumps({"conn_type": "ssh", "extra": extra}))
+    code, out, _ = stop(KEY, "--environment", "production", "--by", site.person, "--reason", "the wrong night")
+    assert (code, "NOT confirmed to be stopped" in out, "the locks stay" in out) == (1, True, True)
+    assert site.ledger.marks(KEY, kind=MarkKind.BLOCKED)
+    assert (site.state / "lock.json").exists()
+
+
+def test_a_faulty_stop_is_wrong_usage_with_all_its_faults(site: Site) -> None:
+    assert stop("moon")[0] == 2
+    code, _, err = stop(KEY, "--environment", "moon", "--by", "stranger")
+    assert (code, "--by" in err, "--reason" in err, "no moon" in err) == (2, True, True, True)

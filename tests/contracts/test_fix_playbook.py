@@ -56,6 +56,7 @@ def carry_out(
             "application": application,
             "changeover_run": RUN,
             "changeover_step": "fix_1",
+            "changeover_fence": 1,
             "changeover_environment": "production",
             "changeover_fix": fix,
         },
@@ -63,7 +64,7 @@ def carry_out(
         directory=place / "executions" / "production.fix_1.1",
     )
     credentials = Credentials({"ssh_client": server.key})
-    return AnsibleExecutor(PROJECT / "playbooks").run(spec, credentials, on_event=lambda line: None, stop=lambda: False)
+    return AnsibleExecutor(PROJECT / "playbooks").run(spec, credentials, on_event=lambda line: None, stop=lambda: "")
 
 
 def test_a_command_is_done_in_the_applications_directory_and_the_lock_given_back(server: Sshd, tmp_path: Path) -> None:

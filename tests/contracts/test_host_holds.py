@@ -12,7 +12,7 @@ import pytest
 
 from changeover.adapters.host_holds import SshHolds
 from changeover.domain.estate import Host
-from changeover.domain.host_lock import HostHold, RunStanding, takeover
+from changeover.domain.host_lock import Controller, HostHold, RunStanding, takeover
 from changeover.ports import Credentials
 from tests.support.sshd import Sshd, free_port, sshd
 
@@ -60,7 +60,7 @@ def test_lock_marker_and_living_processes_are_told_in_one_go(server: Sshd, tmp_p
     (state / "lock.json").write_text(json.dumps(LOCK, indent=1))
     (state / "marker.json").write_text(json.dumps(MARKER))
     process = subprocess.Popen(["sleep", "300"], env={**os.environ, "CHANGEOVER_TOKEN": LOCK["token"]})
-    ended = RunStanding("r1", known=True, outcome="backed_out")
+    ended = RunStanding("r1", known=True, outcome="backed_out", controller=Controller.GONE)
     try:
         found = ask(server, a_host(server, tmp_path))["app01"]
         assert found.lock is not None

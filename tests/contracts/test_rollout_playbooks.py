@@ -30,8 +30,11 @@ def bench(server: Sshd, tmp_path: Path) -> Bench:
 
 
 def play(bench: Bench, playbook: str, *hosts: str, role: str = "", **variables: Any) -> ExecutionResult:
-    """A playbook of the product, with a role made here."""
-    spec = bench.spec(NOTHING, *(bench.host(name) for name in hosts), step="expire", variables=variables)
+    """A playbook of the product, with a role made here; each host has a lock of its own."""
+    known = bench.host().variables
+    own = [bench.host(name, variables={**known, "host_state_dir": str(bench.root / name)}) for name in hosts]
+    number = variables.get("changeover_fence", 1)
+    spec = bench.spec(NOTHING, *own, step="expire", variables=variables, generation=number)
     (bench.playbooks / f"{playbook}.yml").unlink(missing_ok=True)
     (bench.playbooks / f"{playbook}.yml").symlink_to(PROJECT_PLAYBOOKS / f"{playbook}.yml")
     tasks = bench.playbooks / "roles/tiny/tasks"
@@ -65,29 +68,27 @@ def test_a_host_of_a_batch_that_fails_stops_no_other(bench: Bench) -> None:
     names = ("app01", "app02")
     for name in names:
         lock(bench, name)
-    batch = play(bench, "implement_batch", *names, role=role, **run_of(bench))
+    batch = play(bench, "implement_batch", *names, role=role, **RUN, changeover_fence=1)
     assert {host.host: host.state for host in batch.hosts} == {"app01": HostState.FAILED, "app02": HostState.OK}
     assert batch.status is StepStatus.FAILED
     assert Path(f"{bench.marker}.app02").exists()
     Path(f"{bench.marker}.app02").unlink()
-    together = play(bench, "implement", *names, role=role, **run_of(bench))
+    together = play(bench, "implement", *names, role=role, **RUN, changeover_fence=2)
     assert together.status is StepStatus.FAILED
     assert not Path(f"{bench.marker}.app02").exists()
 
 
-def run_of(bench: Bench) -> dict[str, Any]:
-    return {
-        "application": "tiny",
-        "changeover_run": "run",
-        "changeover_step": "implement_b1",
-        "changeover_environment": "production",
-        "host_state_dir": str(bench.root / "state"),
-    }
+RUN = {
+    "application": "tiny",
+    "changeover_run": "run",
+    "changeover_step": "implement_b1",
+    "changeover_environment": "production",
+}
 
 
 def lock(bench: Bench, name: str) -> None:
-    state = bench.root / "state"
-    state.mkdir(exist_ok=True)
+    state = bench.root / name
+    state.mkdir()
     (state / "lock.json").write_text(
         f'{{"run": "run", "step": "{name}", "environment": "production", "token": "t", "taken_at": "now"}}'
     )

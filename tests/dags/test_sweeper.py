@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.api.datamodels._generated import DagRunState
+from airflow.sdk.api.datamodels._generated import DagRunState, TaskInstanceState
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
@@ -34,6 +34,21 @@ def test_what_a_task_is_told_of_another_run() -> None:
     assert TaskWorkflow(task_instance(status=404)).state(a_run()) is None
     with pytest.raises(ChangeoverError, match="does not tell"):
         TaskWorkflow(task_instance(status=500)).state(a_run())
+
+
+def test_what_a_task_is_told_of_another_task() -> None:
+    def states(answer: Any) -> Any:
+        def get_task_states(*, dag_id: str, run_ids: list[str], task_ids: list[str]) -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return {run_ids[0]: {task_ids[0]: answer}} if answer else {}
+
+        return TaskWorkflow(SimpleNamespace(get_task_states=get_task_states)).task_state(a_run(), "lane.implement")
+
+    assert states("failed") == states(TaskInstanceState.FAILED) == "failed"
+    assert states(None) is None
+    with pytest.raises(ChangeoverError, match="does not tell the state of a task"):
+        states(AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500})))
 
 
 def test_a_disagreement_fails_the_task_and_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from changeover.adapters.ansible_runs import LOST, execution_token
+from changeover.adapters.ansible_runs import ask_to_stop, execution_token
 from changeover.adapters.execution_directory import ExecutionDirectory, ExecutionState
+from changeover.adapters.execution_ending import LOST, end_controller
 from changeover.domain.execution import ExecutionResult, HostState
 from changeover.domain.record import StepStatus
 from changeover.errors import ExecutionError
@@ -166,7 +169,7 @@ def test_a_controller_that_is_killed_leaves_a_question(bench: Bench) -> None:
 
     assert bench.run(spec).reasons == (LOST,)
     assert bench.lines() == 1
-    confirmed, seen = bench.executor().stop(spec.directory, spec, bench.credentials())
+    confirmed, seen = bench.stop(spec)
     assert confirmed, seen
     assert not processes_with("sleep\x00611")
     bench.run(bench.spec("- ansible.builtin.ping:", step="verify"))
@@ -196,11 +199,11 @@ def test_a_stop_that_cannot_be_confirmed_is_unknown(bench: Bench) -> None:
             "- name: Install\n  ansible.builtin.shell: echo line >> {{ marker }}; exec sleep 63.3", limit=12
         )
 
-        def stop_listening() -> bool:
+        def stop_listening() -> str:
             if away.lines():
                 with contextlib.suppress(FileNotFoundError):
                     os.kill(leaving.pid, signal.SIGTERM)
-            return False
+            return ""
 
         result = away.run(spec, stop=stop_listening)
     assert result.status is StepStatus.UNKNOWN
@@ -210,24 +213,67 @@ def test_a_stop_that_cannot_be_confirmed_is_unknown(bench: Bench) -> None:
 
 def test_the_caller_can_stop_it(bench: Bench) -> None:
     spec = bench.spec("- name: Install\n  ansible.builtin.shell: echo line >> {{ marker }}; exec sleep 644")
-    result = bench.run(spec, stop=lambda: bench.lines() > 0)
+    result = bench.run(spec, stop=lambda: "a test had enough" if bench.lines() else "")
     assert result.status is StepStatus.FAILED
-    assert result.reasons[0] == "stopped: the caller asked for it"
+    assert result.reasons[0] == "stopped: a test had enough"
     assert not processes_with("sleep\x00644")
 
 
 def test_an_operator_can_stop_it_from_elsewhere(bench: Bench) -> None:
     spec = bench.spec("- name: Install\n  ansible.builtin.shell: echo line >> {{ marker }}; exec sleep 655")
-    assert bench.executor().stop(spec.directory, spec, bench.credentials()) == (True, "it was not started")
     results = list[ExecutionResult]()
     caller = threading.Thread(target=lambda: results.append(bench.run(spec)))
     caller.start()
     wait_until(bench.lines)
-    confirmed, seen = bench.executor().stop(spec.directory, spec, bench.credentials())
+    confirmed, seen = bench.stop(spec, why="by anna: the wrong night")
     caller.join(20)
     assert (confirmed, results[0].status) == (True, StepStatus.FAILED)
+    assert results[0].reasons[0] == "stopped: by anna: the wrong night"
     assert "stop confirmed on app01" in seen
     assert not processes_with("sleep\x00655")
+
+
+def test_what_was_stopped_before_it_began_never_begins(bench: Bench) -> None:
+    """Ordered and about to begin: the stop comes first, and whoever comes later finds it; no host is touched."""
+    spec = bench.spec(APPEND)
+    bench.executor().prepare(spec.directory)
+    assert bench.stop(spec) == (True, "it ended: failed; stopped before it began: told to by a test")
+    result = bench.run(spec)
+    assert (result.status, result.reasons) == (StepStatus.FAILED, ("stopped before it began: told to by a test",))
+    assert [host.state for host in result.hosts] == [HostState.NOT_ATTEMPTED]
+    assert bench.lines() == 0
+
+
+def test_a_process_that_is_only_about_to_begin_finds_the_stop(bench: Bench) -> None:
+    """Whoever stopped it was lost after the stop file: the detached process refuses by itself."""
+    spec = bench.spec(APPEND)
+    bench.executor().prepare(spec.directory)
+    ask_to_stop(ExecutionDirectory(spec.directory), "told to by a test")
+    result = bench.run(spec)
+    assert (result.status, result.reasons) == (StepStatus.FAILED, ("stopped before it began: told to by a test",))
+    assert bench.lines() == 0
+
+
+def test_of_a_controller_on_another_machine_no_stop_is_confirmed(bench: Bench) -> None:
+    """Its hosts are asked and quiet, but who runs Ansible there may go on with the next task; nothing is made here."""
+    spec = bench.spec(APPEND)
+    confirmed, seen = bench.stop(spec)
+    assert (confirmed, seen) == (False, "its controller process is not on this machine; app01: no process left")
+    assert not spec.directory.exists()
+
+
+def test_the_number_of_a_process_on_another_machine_is_nobodys_here(bench: Bench) -> None:
+    """The lock is seen over a shared volume, the process number is not: what has it here is left alone."""
+    spec = bench.spec(APPEND)
+    bench.executor().prepare(spec.directory)
+    directory, bystander = ExecutionDirectory(spec.directory), subprocess.Popen(["sleep", "66.6"])
+    with directory.own():
+        directory.mark_started({"token": execution_token(spec), "pid": bystander.pid, "controller": "elsewhere"})
+        end_controller(directory)
+        assert bystander.poll() is None
+        directory.started.write_text(json.dumps({"pid": bystander.pid, "controller": socket.gethostname()}))
+        end_controller(directory)
+    assert bystander.wait(5) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
@@ -320,12 +366,12 @@ def test_every_host_is_offered_the_key_of_its_own_connection(bench: Bench) -> No
         third = second.model_copy(update={"name": "app03", "connection": "ssh_shared"})
         spec = bench.spec("- ansible.builtin.ping:", bench.host(), second, third)
         keys = {"ssh_client": bench.server.key, "ssh_other": other.key, "ssh_shared": other.key.strip()}
-        result = bench.executor().run(spec, Credentials(keys), on_event=bench.told.append, stop=lambda: False)
+        result = bench.executor().run(spec, Credentials(keys), on_event=bench.told.append, stop=lambda: "")
         assert result.successful, result.reasons
 
         crossed = {**keys, "ssh_client": other.key, "ssh_other": bench.server.key}
         spec = replace(spec, generation=2, directory=bench.root / "executions" / "2")
-        result = bench.executor().run(spec, Credentials(crossed), on_event=bench.told.append, stop=lambda: False)
+        result = bench.executor().run(spec, Credentials(crossed), on_event=bench.told.append, stop=lambda: "")
     assert [str(host.state) for host in result.hosts] == ["unreachable", "unreachable", "ok"]
 
 
@@ -358,7 +404,7 @@ def test_broken_tools_are_errors_and_touch_nothing(bench: Bench) -> None:
         bench.run(replace(spec, hosts=(bench.host(variables={"ansible_ssh_common_args": "-o x=y"}),)))
     broken = replace(bench.credentials(), ssh_keys={"ssh_client": "no key at all"})
     with pytest.raises(ExecutionError, match="the SSH key cannot be used"):
-        bench.executor().run(spec, broken, on_event=bench.told.append, stop=lambda: False)
+        bench.executor().run(spec, broken, on_event=bench.told.append, stop=lambda: "")
     assert ExecutionDirectory(spec.directory).state() is ExecutionState.NOTHING
     assert bench.lines() == 0
 

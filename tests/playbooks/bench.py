@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ from changeover.ports import Credentials
 from changeover.settings import PROJECT
 
 PLAYBOOKS = PROJECT / "playbooks"
+_PLAYED = itertools.count(1)
+"""Every play is a later execution than those before it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Bench:
         base = {
             "changeover_run": self.run,
             "changeover_token": uuid.uuid4().hex,
+            "changeover_fence": next(_PLAYED),
             "changeover_step": name,
             "changeover_environment": "training",
             "changeover_environment_kind": "training",

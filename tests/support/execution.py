@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from changeover.adapters.ansible_runs import AnsibleExecutor
+from changeover.adapters.ansible_runs import AnsibleExecutor, execution_token
 from changeover.domain.estate import Host
-from changeover.ports import Credentials, ExecutionSpec
+from changeover.ports import Credentials, ExecutionSpec, StopSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +85,12 @@ class Bench:
     def executor(self) -> AnsibleExecutor:
         return AnsibleExecutor(self.playbooks, verbosity=self.verbosity)
 
-    def run(self, spec: ExecutionSpec, *, stop: Callable[[], bool] = lambda: False, **secrets: str) -> ExecutionResult:
+    def run(self, spec: ExecutionSpec, *, stop: Callable[[], str] = lambda: "", **secrets: str) -> ExecutionResult:
         return self.executor().run(spec, self.credentials(**secrets), on_event=self.told.append, stop=stop)
+
+    def stop(self, spec: ExecutionSpec, *, why: str = "told to by a test") -> tuple[bool, str]:
+        execution = StopSpec(spec.directory, spec.hosts, execution_token(spec))
+        return self.executor().stop(execution, self.credentials(), why=why)
 
     def lines(self) -> int:
         return len(self.marker.read_text().splitlines()) if self.marker.exists() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from pathlib import Path
 
 from changeover import lab, wiring
 from changeover.orchestration import introduce_site
-from changeover.settings import Settings
+from changeover.settings import PROJECT, Settings
 from tests.support.airflow import TestAirflow, airflow
+
+_WITH_TESTS = {"PYTHONPATH": os.pathsep.join((str(PROJECT / "include"), str(PROJECT)))}
+"""Where a DAG builder of the tests is found, too."""
 
 
 @contextmanager
@@ -26,11 +30,11 @@ def own_lab(site: str) -> Iterator[Path]:
 
 
 @contextmanager
-def introduced(settings: Settings, state: lab.LabState) -> Iterator[TestAirflow]:
+def introduced(settings: Settings, state: lab.LabState, *, plan_builder: str | None = None) -> Iterator[TestAirflow]:
     """Airflow with the estate in the CMDB, its connections, and a login for everybody whom the plans name."""
     readings = wiring.shelf(settings).plans([settings.plans])
     people = introduce_site.logins([reading.document for reading in readings if reading.document])
-    with airflow(settings, people=people) as started:
+    with airflow(settings, people=people, plan_builder=plan_builder, environment=_WITH_TESTS) as started:
         introduce_site.import_estate(settings, state.estate_path, reset=True)
         with started.client() as client:
             introduce_site.store_connections(client, state.secrets_path)

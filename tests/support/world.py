@@ -21,7 +21,7 @@ from changeover.domain.host_lock import HostHold
 from changeover.domain.plan import Plan
 from changeover.domain.record import Mark, MarkKind, StepStatus
 from changeover.domain.release import ReleaseRecord
-from changeover.ports import Comparison, Credentials, ExecutionSpec
+from changeover.ports import Comparison, Credentials, ExecutionSpec, StopSpec
 from changeover.settings import load
 from changeover.usecases.deliver_outbox import deliver
 from changeover.usecases.open_run import requested_run
@@ -158,6 +158,9 @@ class World:
     ended: dict[Path, ExecutionResult] = field(default_factory=dict)
     """As the real one does: an execution that ended is not run again."""
     took: dict[str, timedelta] = field(default_factory=dict)
+    gone: set[Path] = field(default_factory=set)
+    """Execution directories that are on another machine."""
+    stopped: list[tuple[StopSpec, str]] = field(default_factory=list)
     alive: set[str] = field(default_factory=set)
     """Execution directories that still run."""
     points: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -241,8 +244,27 @@ class World:
     def running(self, directory: Path) -> bool:
         return str(directory) in self.alive
 
-    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
-        return True, "nothing is left"
+    def prepare(self, directory: Path) -> None:
+        self.gone.discard(directory)
+
+    def here(self, directory: Path) -> bool:
+        return directory not in self.gone
+
+    def stop(self, execution: StopSpec, credentials: Credentials, *, why: str) -> tuple[bool, str]:
+        self.stopped.append((execution, why))
+        names = tuple(host.name for host in execution.hosts)
+        if not self.here(execution.directory):
+            return False, "its controller process is not on this machine"
+        if set(names) & self.unreachable:
+            return False, f"{', '.join(sorted(set(names) & self.unreachable))}: no connection"
+        self.alive.discard(str(execution.directory))
+        results = tuple(HostResult(name, HostState.FAILED) for name in names)
+        ended = ExecutionResult(StepStatus.FAILED, results, (why,), execution.token, self.now, self.now, "")
+        self.ended.setdefault(execution.directory, ended)
+        return True, "no process left"
+
+    def left(self, directory: Path) -> ExecutionResult | None:
+        return None if self.running(directory) else self.ended.get(directory)
 
     def run(
         self,
@@ -250,7 +272,7 @@ class World:
         credentials: Credentials,
         *,
         on_event: Callable[[str], None],
-        stop: Callable[[], bool],
+        stop: Callable[[], str],
     ) -> ExecutionResult:
         """Never the same directory twice, as the port says."""
         if spec.directory not in self.ended:
@@ -260,7 +282,7 @@ class World:
                 raise ConnectionError("the caller is gone")
         return self.ended[spec.directory]
 
-    def _play(self, spec: ExecutionSpec, stop: Callable[[], bool]) -> ExecutionResult:
+    def _play(self, spec: ExecutionSpec, stop: Callable[[], str]) -> ExecutionResult:
         names = tuple(host.name for host in spec.hosts)
         self.specs.append(spec)
         self.played.append((spec.environment, spec.playbook, names))
@@ -268,7 +290,10 @@ class World:
         needs = self.took.get(spec.playbook, timedelta(seconds=1))
         ended = spec.playbook == "implement.yml" and needs > spec.timeout
         self.now += spec.timeout if ended else needs
-        stop()
+        why = stop()
+        if why:
+            results = tuple(HostResult(host, HostState.FAILED) for host in names)
+            return ExecutionResult(StepStatus.FAILED, results, (f"stopped: {why}",), "token", self.now, self.now, "")
         if ended:
             results = tuple(HostResult(host, HostState.FAILED) for host in names)
             reason = f"timed out: {spec.timeout}"

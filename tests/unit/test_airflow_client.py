@@ -148,6 +148,17 @@ def test_every_page_of_tasks_is_read() -> None:
     assert len(client(TinyAirflow()).tasks(RUN)) == 250
 
 
+def test_parts_that_do_not_beat_are_named() -> None:
+    """The API answers, and the scheduler is dead: a part that was never started is nobody's loss."""
+
+    def health(request: httpx.Request) -> httpx.Response | None:
+        parts = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
+        parts |= {"dag_processor": {"status": "healthy"}, "triggerer": {"status": None}}  # type: ignore[dict-item]
+        return httpx.Response(200, json=parts) if request.url.path.endswith("/monitor/health") else None
+
+    assert client(TinyAirflow(fail=health)).unhealthy() == ("scheduler",)
+
+
 def test_an_unknown_dag_is_an_answer() -> None:
     assert client(TinyAirflow()).dag_version("gone") is None
 

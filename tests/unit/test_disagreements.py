@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from changeover.domain.estate import Host
-from changeover.domain.host_lock import HostHold, Lock
+from changeover.domain.execution import execution_token
+from changeover.domain.host_lock import HostHold, LiveProcess, Lock, Marker
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import Mark, MarkKind, Run, StepRecord, StepStatus
 from changeover.errors import ChangeoverError
@@ -106,7 +107,48 @@ def test_a_host_that_is_away_during_implement(world: World, upgrade: Upgrade) ->
     lock(world, "prod1", upgrade.run.key)
     world.unreachable.add("prod2")
     world.unreachable.add("train1")
-    assert keys(look(world)) == [("host-away-in-implement", "prod2")]
+    found = look(world)
+    assert keys(found) == [("host-not-asked", "train1"), ("host-away-in-implement", "prod2")]
+    assert str(found) == "1 runs and 2 hosts held against each other; 2 disagree"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase", "disagrees"),
+    [
+        (Outcome.SUCCESSFUL, "committed", False),
+        (Outcome.SUCCESSFUL, "implementing", True),
+        (Outcome.SUCCESSFUL, "backed_out", True),
+        (Outcome.BACKED_OUT, "backed_out", False),
+        (Outcome.BACKED_OUT, "backing_out", True),
+        (Outcome.BACKED_OUT, "committed", True),
+        (Outcome.REFUSED, "implemented", True),
+        (Outcome.UNKNOWN, "implementing", False),
+    ],
+)
+def test_the_marker_of_a_host_against_how_its_environment_ended(
+    world: World, upgrade: Upgrade, outcome: Outcome, phase: str, *, disagrees: bool
+) -> None:
+    world.held["prod2"] = HostHold("prod2", True, marker=Marker(upgrade.run.key, "implement", "t", phase, world.now))
+    world.ledger.record_outcome(upgrade.run.key, "production", Verdict(outcome), world.now)
+    assert keys(look(world)) == ([("marker-against-outcome", "prod2")] if disagrees else [])
+    closing = {"action": "close", "by": "owner"}
+    world.ledger.mark(Mark(upgrade.run.key, MarkKind.SETTLED, world.now, "production", "", closing))
+    assert keys(look(world)) == []
+
+
+def test_work_on_a_host_whose_run_airflow_ended(world: World, upgrade: Upgrade) -> None:
+    """Its controller is on a machine that the sweep cannot reach; the processes are told, with what ends them."""
+    key = upgrade.run.key
+    for step, task in (("implement", "s08_s09_production.implement"), ("settle_reading", "")):
+        world.ledger.begin_step(StepRecord(key, "production", step, 1, world.now, task=task))
+    alive = [
+        LiveProcess(7, execution_token(key, "production", step, 1), step) for step in ("implement", "settle_reading")
+    ]
+    world.held["prod1"] = HostHold("prod1", True, lock=Lock(key, "implement", "production"), processes=tuple(alive))
+    found = look(world, PlayedAirflow("failed"))
+    assert keys(found) == [("run-without-end", ""), ("work-of-ended-run", "prod1")]
+    assert "process 7 (implement)" in found.disagreements[1].text
+    assert found.disagreements[1].then == f"changeover stop {key}"
 
 
 def test_an_implement_that_ends_while_the_hosts_are_asked_is_no_disagreement(world: World, upgrade: Upgrade) -> None:

@@ -99,6 +99,14 @@ def test_what_cannot_be_seen_or_still_runs_cannot_be_forced(found: HostHold, sta
     assert refused.reasons
 
 
+def test_a_controller_that_may_be_at_work_elsewhere_takes_a_named_person() -> None:
+    """The run is ended in the ledger, but a step of it has its records on another machine."""
+    elsewhere = replace(ENDED, controller=Controller.NOT_HERE)
+    assert not takeover(hold(), elsewhere).allowed
+    assert takeover(hold(), elsewhere).may_be_forced
+    assert takeover(hold(), elsewhere, forced=ANNA).allowed
+
+
 def test_a_free_host_is_free() -> None:
     free = hold(lock=None)
     assert takeover(free, None).allowed

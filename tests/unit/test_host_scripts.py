@@ -42,10 +42,86 @@ def test_of_two_dispatches_one_takes_the_host_and_the_other_is_told_whose_it_is(
     assert (len(won), len(lost)) == (1, 1)
     winner = json.loads(won[0])["lock"]["run"]
     assert f"held by run {winner} (step implement, environment stage-a) since " in lost[0]
-    mark = run(LOCK, "mark", str(tmp_path / "state"), json.dumps({"run": winner, "phase": "implementing"}))
-    assert mark.returncode == 0
+    marks = {name: {"run": name, "token": name, "fence": 9, "phase": "implementing"} for name in ("run-1", "run-2")}
+    assert run(LOCK, "mark", str(tmp_path / "state"), json.dumps(marks[winner])).returncode == 0
     loser = "run-2" if winner == "run-1" else "run-1"
-    assert run(LOCK, "mark", str(tmp_path / "state"), json.dumps({"run": loser, "phase": "implementing"})).returncode
+    assert run(LOCK, "mark", str(tmp_path / "state"), json.dumps(marks[loser])).returncode
+
+
+def record(token: str, fence: int, phase: str = "", run_key: str = "run-1") -> str:
+    known = {"run": run_key, "step": f"step-{token}", "environment": "stage-a", "token": token, "fence": fence}
+    return json.dumps(known | ({"phase": phase} if phase else {}))
+
+
+def lock_says(place: Path, verb: str, text: str = "{}") -> dict[str, Any]:
+    done = run(LOCK, verb, str(place), text)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def lock_refuses(place: Path, verb: str, text: str) -> str:
+    before = {path.name: path.read_bytes() for path in place.glob("*.json")}
+    done = run(LOCK, verb, str(place), text)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in place.glob("*.json")} == before
+    return done.stderr
+
+
+def test_the_lock_goes_over_to_a_later_execution_and_never_back(tmp_path: Path) -> None:
+    """AAA is lost and BBB goes on in its place; when AAA comes back, it may not take, mark or release any more."""
+    first = lock_says(tmp_path, "take", record("AAA", 1))["lock"]
+    lock_says(tmp_path, "mark", record("AAA", 1, "implementing"))
+    taken = lock_says(tmp_path, "take", record("BBB", 2))
+    assert (taken["changed"], taken["lock"]["token"], taken["lock"]["fence"]) == (True, "BBB", 2)
+    assert taken["lock"]["taken_at"] == first["taken_at"]
+    for verb, phase in (("take", ""), ("mark", "implementing"), ("mark", "implemented")):
+        assert "run run-1 went on to step step-BBB" in lock_refuses(tmp_path, verb, record("AAA", 1, phase))
+    assert lock_says(tmp_path, "release", record("AAA", 1))["changed"] is False
+    assert lock_says(tmp_path, "mark", record("BBB", 2, "implementing"))["marker"]["token"] == "BBB"
+    assert lock_says(tmp_path, "release", record("BBB", 2)) == {
+        "changed": True,
+        "lock": None,
+        "marker": lock_says(tmp_path, "show")["marker"],
+    }
+
+
+def test_a_later_step_of_the_run_takes_the_lock_over_by_its_mark(tmp_path: Path) -> None:
+    """Restore point, implement and commit are executions of their own; each has the lock from its first mark on."""
+    lock_says(tmp_path, "take", record("point", 1))
+    assert lock_says(tmp_path, "mark", record("implement", 2, "implementing"))["lock"]["token"] == "implement"
+    assert lock_says(tmp_path, "mark", record("implement", 2, "implemented"))["changed"] is True
+    assert "went on to step step-implement" in lock_refuses(tmp_path, "mark", record("point", 1, "implementing"))
+    assert lock_says(tmp_path, "mark", record("commit", 3, "committed"))["lock"]["fence"] == 3
+
+
+@pytest.mark.parametrize("phase", ["implementing", "implemented"])
+def test_an_execution_begins_a_change_on_a_host_once(tmp_path: Path, phase: str) -> None:
+    """Its directory was lost, and another controller starts it again under the same token."""
+    lock_says(tmp_path, "take", record("AAA", 1))
+    lock_says(tmp_path, "mark", record("AAA", 1, "implementing"))
+    if phase != "implementing":
+        lock_says(tmp_path, "mark", record("AAA", 1, phase))
+    told = lock_refuses(tmp_path, "mark", record("AAA", 1, "implementing"))
+    assert f"This execution of step step-AAA was here before ({phase})" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"run": "r', 'held, by nobody knows whom: lock.json says \'{"run": "r\''),
+        ("", "held, by nobody knows whom: lock.json says 'an empty file'"),
+        ("[1]", "held, by nobody knows whom"),
+        ('{"run": "r1"}', "held by run r1 (step ?, environment ?) since ?"),
+    ],
+)
+def test_a_torn_lock_is_held_by_nobody_knows_whom(tmp_path: Path, text: str, told: str) -> None:
+    """Power went while it was written, or somebody edited it: the host is left alone, and the reason is told."""
+    (tmp_path / "lock.json").write_text(text)
+    assert told in lock_refuses(tmp_path, "take", record("AAA", 1))
+    assert told in lock_refuses(tmp_path, "mark", record("AAA", 1, "implementing"))
+    assert lock_says(tmp_path, "release", record("AAA", 1))["changed"] is False
+    assert (tmp_path / "lock.json").read_text() == text
 
 
 def test_what_was_closed_is_told_each_time_until_it_is_forgotten(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_controller_that_is_gone_or_elsewhere_is_told(world: World, outcome: O
     assert one.standing.controller is Controller.GONE
     assert one.takeover.allowed is (outcome is Outcome.BACKED_OUT)
     assert one.in_order is (outcome is None)
-    here.rmdir()
+    world.gone.add(here)
     other = ask(world)["prod1"].standing
     assert other is not None
     assert other.controller is Controller.NOT_HERE

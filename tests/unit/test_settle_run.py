@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from changeover.cli_settle import next_commands
 from changeover.domain.change import ChangeState, CloseCode
 from changeover.domain.execution import ExecutionResult, execution_token
 from changeover.domain.given_back import not_given_back, traffic
@@ -22,9 +23,10 @@ from changeover.usecases.closeout import close
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
 from changeover.usecases.run_view import view_run
 from changeover.usecases.settle_run import Case, Order, RunSettlement, carry_out, faults_of, look
+from changeover.usecases.step_end import ELSEWHERE
 from changeover.usecases.tools import Tools, Upgrade
 from changeover.usecases.transition import check_entry
-from tests.support.world import NEW, OLD, World
+from tests.support.world import NEW, OLD, START, World
 
 
 @dataclass
@@ -33,6 +35,7 @@ class PlayedWorkflow:
 
     says: str | None = "failed"
     answers: bool = True
+    is_paused: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def state(self, run: Run) -> str | None:
@@ -41,7 +44,7 @@ class PlayedWorkflow:
         return self.says
 
     def paused(self, run: Run) -> bool:
-        return False
+        return self.is_paused
 
     def again(self, run: Run, environment: str, stage: str) -> tuple[str, ...]:
         self.asked.append((environment, stage))
@@ -318,6 +321,26 @@ def test_once_it_is_put_right_the_outcome_is_recorded_again(in_review: Half) -> 
 def test_a_run_that_goes_on_is_left_alone(half: Half) -> None:
     half.workflow.says = "running"
     assert half.look().nothing
+
+
+def test_a_run_that_goes_on_and_does_not_get_on_says_why_and_what_ends_that(half: Half) -> None:
+    """Held, paused, the scheduler dead, a step lost: "nothing to settle" would be the wrong answer."""
+    half.workflow.says, half.workflow.is_paused = "running", True
+    half.world.ledger.mark(Mark(half.key, MarkKind.HELD, START, "", "", {"by": "owner", "reason": "the band plays"}))
+    half.world.ledger.mark(Mark(half.key, MarkKind.AIRFLOW_PAUSED, START))
+    gone = half.world.directory / "executions/production.commit.1"
+    half.world.ledger.begin_step(StepRecord(half.key, "production", "commit", 1, START, directory=str(gone)))
+    half.world.gone.add(gone)
+    found = look(replace(half.case, dead=("scheduler",)))
+    assert not found.nothing
+    assert found.needs == (
+        "the scheduler of Airflow does not work: `changeover serve` starts it again",
+        "acme.tracker-2.6 is paused in Airflow since 2026-08-14T13:00:00Z: switch it on again there",
+        f"held by owner since 2026-08-14T13:00:00Z: the band plays; `changeover resume {half.key}` ends that",
+    )
+    assert of(found, "production").needs == (f"commit was lost: {ELSEWHERE}",)
+    assert carry_out(half.case, found, order()).refused
+    assert half.key in next_commands(found)[0]
 
 
 def test_a_faulty_request_is_told_with_all_its_faults(half: Half) -> None:

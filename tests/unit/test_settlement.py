@@ -128,6 +128,7 @@ def test_half_way_it_is_backed_out_or_closed_and_never_run_twice() -> None:
         ({"hosts": (host(Truth.UNKNOWN),)}, "could not be asked"),
         ({"hosts": (host(alive=("process 4: migrate",)),)}, "process 4: migrate still lives"),
         ({"controller": Controller.RUNS}, "still at work"),
+        ({"controller": Controller.NOT_HERE}, "its controller process is not on this machine and may still be at work"),
         ({"driver": Driver.NOT_KNOWN}, "no longer knows the run"),
         ({"is_lane": False}, "baseline"),
     ],
@@ -205,6 +206,25 @@ def test_where_nothing_was_changed_a_back_out_gives_back_what_was_taken() -> Non
     assert (option.possible, option.stage) == (True, "verdict")
     assert "opened again" in option.reasons[0]
     assert "stand_down ended failed" in why_not(replace(early, tried={"stand_down": "failed"}), Way.BACK_OUT)
+
+
+def test_a_controller_that_cannot_be_seen_from_here_keeps_anything_from_beginning() -> None:
+    """It may be at work on another machine; a person may still close, and is told what that means."""
+    facts = replace(HALF_WAY, controller=Controller.NOT_HERE)
+    assert ways(facts) == {"close"}
+    assert "is not on this machine and may still be at work" in why_not(facts, Way.RESUME)
+    (_, answers) = settle(facts).option(Way.CLOSE).reasons
+    assert answers.startswith("who closes it answers for this: its controller process is not on this machine")
+
+
+def test_beside_an_airflow_that_goes_on_what_is_lost_is_told_and_nothing_is_begun() -> None:
+    lost = replace(HALF_WAY, driver=Driver.GOES_ON, lost=(("implement", "the controller is gone"),))
+    assert settle(lost).needs == ("implement was lost: the controller is gone",)
+    assert ways(lost) == set()
+    assert "Airflow's run goes on" in why_not(lost, Way.CLOSE)
+    left = replace(HALF_WAY, driver=Driver.GOES_ON, hosts=(host(alive=("process 4: migrate",)),))
+    assert settle(left).needs == ("prod1: process 4: migrate, and nobody follows it",)
+    assert settle(replace(left, controller=Controller.RUNS)).needs == ()
 
 
 def test_a_person_may_close_beside_an_unreachable_host_and_not_beside_a_living_process() -> None:

@@ -25,7 +25,7 @@ from typing import Any, Self
 from changeover.adapters.ansible_events import EventLog, EventTally
 from changeover.adapters.ansible_inventory import write_inventory, write_known_hosts, write_variables
 from changeover.adapters.ansible_playbook_process import PARENT_VARIABLE
-from changeover.adapters.execution_directory import ExecutionDirectory, Order, write_whole
+from changeover.adapters.execution_directory import ExecutionDirectory, Order, write_refusal, write_whole
 from changeover.adapters.local_processes import EXECUTION_VARIABLE, end_marked_processes
 from changeover.adapters.private_directory import private_directory, shared_directory
 from changeover.adapters.redaction import Redactor
@@ -65,6 +65,9 @@ def main() -> int:
         if directory.started.exists() or directory.result.exists():
             return ALREADY_STARTED
         order = Order.from_json(directory.spec.read_text())
+        if directory.stop_wanted.exists():
+            write_refusal(directory, [target.name for target in order.everyone], order.token)
+            return NOT_STARTED
         return Execution(directory, order, sealed).run()
 
 

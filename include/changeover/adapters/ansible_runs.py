@@ -6,12 +6,11 @@ import contextlib
 import json
 import os
 import pwd
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,15 +27,22 @@ from changeover.adapters.execution_directory import (
     read_json,
     write_first,
 )
+from changeover.adapters.execution_ending import (
+    end_controller,
+    end_everywhere,
+    read_result,
+    recorded_targets,
+    refuse_what_did_not_begin,
+    what_is_left,
+)
 from changeover.adapters.private_directory import clear_leftovers
 from changeover.domain import execution
 from changeover.domain.estate import Host
-from changeover.domain.execution import ExecutionResult, HostResult, HostState
+from changeover.domain.execution import ExecutionResult
 from changeover.domain.record import StepStatus
 from changeover.errors import ExecutionError
-from changeover.ports import Credentials, ExecutionSpec
+from changeover.ports import Credentials, ExecutionSpec, StopSpec
 
-LOST = "the controller process that ran it is gone; ask the hosts"
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONTZPATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TRIES = 3
 
@@ -63,7 +69,7 @@ class AnsibleExecutor:
         credentials: Credentials,
         *,
         on_event: Callable[[str], None],
-        stop: Callable[[], bool],
+        stop: Callable[[], str],
     ) -> ExecutionResult:
         """Start it, or attach to it if it runs, or return its result if it ended. Never runs a directory twice."""
         directory = ExecutionDirectory(spec.directory.absolute())
@@ -83,7 +89,8 @@ class AnsibleExecutor:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(10)
             if directory.state() is not ExecutionState.NOTHING:
-                return read_result(directory, order)
+                names = tuple(target.name for target in order.everyone)
+                return read_result(directory, names, order.token)
             _raise_not_started(directory)
         raise ExecutionError(
             "the execution could not be started",
@@ -91,32 +98,37 @@ class AnsibleExecutor:
             then="read controller.log in that directory",
         )
 
+    def prepare(self, directory: Path) -> None:
+        ExecutionDirectory(directory.absolute()).make()
+
+    def here(self, directory: Path) -> bool:
+        return directory.is_dir()
+
     def running(self, directory: Path) -> bool:
         return ExecutionDirectory(directory).state() is ExecutionState.RUNNING
 
-    def stop(self, directory: Path, spec: ExecutionSpec, credentials: Credentials) -> tuple[bool, str]:
-        """End it here and on its hosts; (confirmed over fresh connections, what was seen)."""
-        from changeover.adapters.host_processes import end_on_hosts
-
-        place = ExecutionDirectory(directory.absolute())
-        order = self._order(spec)
-        if place.state() is ExecutionState.NOTHING:
-            return True, "it was not started"
-        if place.state() is ExecutionState.RUNNING:
-            ask_to_stop(place, "the operator stopped it")
+    def stop(self, execution: StopSpec, credentials: Credentials, *, why: str) -> tuple[bool, str]:
+        """The stop file comes first: a process that is only about to begin finds it, and does not."""
+        place = ExecutionDirectory(execution.directory.absolute())
+        if here := self.here(execution.directory):
+            ask_to_stop(place, why)
+            refuse_what_did_not_begin(place, [host.name for host in execution.hosts], execution.token)
             self._wait_while_running(place)
-            self._end_controller(place)
-        if place.state() is ExecutionState.ENDED:
-            result = read_result(place, order)
-            if result.status is not StepStatus.UNKNOWN:
-                return True, "; ".join((f"it had ended: {result.status}", *result.reasons))
-        from changeover.adapters.local_processes import end_marked_processes
+            end_controller(place)
+            time.sleep(0.5 if place.state() is ExecutionState.RUNNING else 0)
+        result = what_is_left(place, execution.token)
+        if result is not None and result.status is not StepStatus.UNKNOWN:
+            return True, "; ".join((f"it ended: {result.status}", *result.reasons))
+        targets = recorded_targets(place) or tuple(map(_target, execution.hosts))
+        gone, seen = end_everywhere(targets, execution.token, credentials.ssh_keys)
+        if here and place.state() is not ExecutionState.RUNNING:
+            return gone, seen
+        where = "could not be ended" if here else "is not on this machine"
+        return False, "; ".join(filter(None, (f"its controller process {where}", seen)))
 
-        left = end_marked_processes(order.token)
-        answers = end_on_hosts(order.everyone, order.token, credentials.ssh_keys).values()
-        here = (f"controller: still running: {', '.join(map(str, left))}",) if left else ()
-        seen = "; ".join((*here, *(f"{answer.host}: {answer.seen}" for answer in answers)))
-        return not left and all(answer.confirmed for answer in answers), seen
+    def left(self, directory: Path) -> ExecutionResult | None:
+        place = ExecutionDirectory(directory.absolute())
+        return what_is_left(place, str(place.started_facts().get("token", "")))
 
     def _order(self, spec: ExecutionSpec) -> Order:
         if not spec.hosts:
@@ -167,7 +179,7 @@ class AnsibleExecutor:
             time.sleep(0.02)
         return process
 
-    def _follow(self, directory: ExecutionDirectory, on_event: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    def _follow(self, directory: ExecutionDirectory, on_event: Callable[[str], None], stop: Callable[[], str]) -> None:
         """Tell events as they come, until nobody owns the directory any more."""
         lines = _tail(directory.events)
         asked: float | None = None
@@ -179,26 +191,19 @@ class AnsibleExecutor:
                 on_event(told(line))
             if not running:
                 return
-            if asked is None and stop():
+            if asked is None and (why := stop()):
                 asked = time.monotonic()
-                ask_to_stop(directory, "the caller asked for it")
-                on_event("stopping: Ansible is being ended here and on its hosts")
+                ask_to_stop(directory, why)
+                on_event(f"stopping, Ansible is being ended here and on its hosts: {why}")
             if asked is not None and time.monotonic() - asked > self._patience:
-                self._end_controller(directory)
+                end_controller(directory)
+                time.sleep(0.5)
             time.sleep(self._poll)
 
     def _wait_while_running(self, directory: ExecutionDirectory) -> None:
         until = time.monotonic() + self._patience
         while directory.state() is ExecutionState.RUNNING and time.monotonic() < until:
             time.sleep(self._poll)
-
-    def _end_controller(self, directory: ExecutionDirectory) -> None:
-        """For a controller that does not react; what it ran locally ends with it."""
-        pid = directory.started_facts().get("pid")
-        if directory.state() is ExecutionState.RUNNING and isinstance(pid, int):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.5)
 
 
 def execution_token(spec: ExecutionSpec) -> str:
@@ -207,36 +212,6 @@ def execution_token(spec: ExecutionSpec) -> str:
 
 def ask_to_stop(directory: ExecutionDirectory, why: str) -> None:
     write_first(directory.stop_wanted, why)
-
-
-def read_result(directory: ExecutionDirectory, order: Order) -> ExecutionResult:
-    """A result that is missing or cannot be read is `unknown`, never a guess."""
-    started = directory.started_facts().get("started_at")
-    started_at = datetime.fromisoformat(started) if isinstance(started, str) else None
-    if not directory.result.exists():
-        return _unknown(directory, order, started_at, LOST)
-    content = read_json(directory.result)
-    try:
-        if content is None:
-            raise ValueError("it holds no JSON object")
-        return ExecutionResult(
-            status=StepStatus(content["status"]),
-            hosts=tuple(HostResult(**{**host, "state": HostState(host["state"])}) for host in content["hosts"]),
-            reasons=tuple(content["reasons"]),
-            token=content["token"],
-            started_at=datetime.fromisoformat(content["started_at"]),
-            ended_at=datetime.fromisoformat(content["ended_at"]),
-            directory=str(directory.path),
-        )
-    except (KeyError, TypeError, ValueError) as exc:
-        return _unknown(directory, order, started_at, f"its result cannot be read ({exc}); ask the hosts")
-
-
-def _unknown(directory: ExecutionDirectory, order: Order, started_at: datetime | None, reason: str) -> ExecutionResult:
-    hosts = tuple(
-        HostResult(target.name, HostState.NOT_ATTEMPTED, message="nothing is recorded") for target in order.everyone
-    )
-    return ExecutionResult(StepStatus.UNKNOWN, hosts, (reason,), order.token, started_at, None, str(directory.path))
 
 
 def _check_keys(order: Order, credentials: Credentials) -> None:
@@ -264,6 +239,8 @@ def _target(host: Host) -> Target:
 
 def _check_same(directory: ExecutionDirectory, order: Order, on_event: Callable[[str], None]) -> None:
     """Attaching to something else under the same name would report its result as ours."""
+    if directory.result.exists() and not directory.spec.exists():
+        return  # it was stopped before it was ordered
     try:
         recorded = Order.from_json(directory.spec.read_text())
     except (OSError, ValueError, TypeError, KeyError) as exc:

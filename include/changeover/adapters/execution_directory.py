@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -172,6 +172,21 @@ class ExecutionDirectory:
 
     def started_facts(self) -> Mapping[str, Any]:
         return read_json(self.started) or {}
+
+
+def write_refusal(directory: ExecutionDirectory, hosts: Iterable[str], token: str) -> None:
+    """The result of what was stopped before it touched anything; only the owner may write it."""
+    now = datetime.now(UTC).isoformat()
+    result = {
+        "schema_version": 1,
+        "status": "failed",
+        "reasons": [f"stopped before it began: {directory.stop_wanted.read_text().strip()}"],
+        "hosts": [{"host": host, "state": "not_attempted"} for host in hosts],
+        "token": token,
+        "started_at": now,
+        "ended_at": now,
+    }
+    write_whole(directory.result, json.dumps(result))
 
 
 def write_whole(path: Path, text: str) -> None:

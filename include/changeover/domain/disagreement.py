@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from changeover.domain.host_lock import HostHold
+from changeover.domain.host_lock import BEGUN, HostHold
 from changeover.domain.settlement import Driver
 
 NOT_KNOWN_GRACE = timedelta(hours=1)
@@ -40,6 +40,10 @@ class StoryOfRun:
     implementing: Mapping[str, tuple[str, ...]] | None = None
     paused_since: datetime | None = None
     """Since when its DAG is seen paused in Airflow; None where it is not."""
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """Host → how its environment ended, where that is proven and nobody closed it."""
+    tokens: frozenset[str] = frozenset()
+    """Of the executions that tasks of Airflow began."""
 
 
 def of_run(story: StoryOfRun, now: datetime) -> tuple[Disagreement, ...]:
@@ -68,13 +72,57 @@ def of_hosts(
 ) -> tuple[Disagreement, ...]:
     """Hosts against ledger and Airflow. `ended`: run of a lock → its outcome; runs not in the ledger are missing."""
     by_name = {hold.host: hold for hold in holds}
-    found = [one for hold in by_name.values() if (one := _of_lock(hold, stories, ended))]
+    away = {host for story in stories.values() for hosts in _at_work(story).values() for host in hosts}
+    found = [_not_asked(hold) for hold in by_name.values() if not hold.reached and hold.host not in away]
+    found += [one for hold in by_name.values() if (one := _of_lock(hold, stories, ended))]
+    found += [one for hold in by_name.values() if (one := _of_marker(hold, stories))]
     for story in stories.values():
-        if story.driver is not Driver.GOES_ON:
-            continue
-        for environment, hosts in (story.implementing or {}).items():
+        found += [_alive(story, hold) for hold in by_name.values() if _lives_on(story, hold)]
+        for environment, hosts in _at_work(story).items():
             found += [one for host in hosts if (one := _unheld(story, environment, by_name.get(host)))]
     return tuple(found)
+
+
+def _at_work(story: StoryOfRun) -> Mapping[str, tuple[str, ...]]:
+    return (story.implementing or {}) if story.driver is Driver.GOES_ON else {}
+
+
+def _not_asked(hold: HostHold) -> Disagreement:
+    text = f"{hold.host} was not held against anything: {hold.error or 'it does not answer'}"
+    return Disagreement("host-not-asked", "", hold.host, text, f"changeover host status; look at {hold.host}")
+
+
+def _of_marker(hold: HostHold, stories: Mapping[str, StoryOfRun]) -> Disagreement | None:
+    """What the host itself says of its change against how the ledger says that its environment ended."""
+    marker = hold.marker
+    story = stories.get(marker.run) if marker else None
+    outcome = story.outcomes.get(hold.host) if story else None
+    if marker is None or story is None or outcome is None or marker.phase not in _NEVER_AFTER.get(outcome, BEGUN):
+        return None
+    said = f"{hold.host} says {marker.phase.replace('_', ' ')} in step {marker.step} of run {marker.run}"
+    text = f"{said}, and the ledger says that it ended {outcome.replace('_', ' ')}"
+    return Disagreement("marker-against-outcome", marker.run, hold.host, text, f"changeover settle {marker.run}")
+
+
+_NEVER_AFTER = {
+    "successful": (*BEGUN, "backed_out"),
+    "successful_with_issues": (*BEGUN, "backed_out"),
+    "backed_out": (*BEGUN, "committed"),
+    "refused": (*BEGUN, "implemented", "committed"),
+    "missed": (*BEGUN, "implemented", "committed"),
+}
+"""Outcome of an environment → phases that no marker of its hosts can be left in."""
+
+
+def _lives_on(story: StoryOfRun, hold: HostHold) -> bool:
+    return story.driver is Driver.ENDED and any(process.token in story.tokens for process in hold.processes or ())
+
+
+def _alive(story: StoryOfRun, hold: HostHold) -> Disagreement:
+    mine = [process for process in hold.processes or () if process.token in story.tokens]
+    names = ", ".join(f"process {process.pid} ({process.command})" for process in mine)
+    text = f"Airflow's run {story.run} ended, and its work lives on {hold.host}: {names}"
+    return Disagreement("work-of-ended-run", story.run, hold.host, text, f"changeover stop {story.run}")
 
 
 def _of_lock(hold: HostHold, stories: Mapping[str, StoryOfRun], ended: Mapping[str, str | None]) -> Disagreement | None:
@@ -103,5 +151,5 @@ def _unheld(story: StoryOfRun, environment: str, hold: HostHold | None) -> Disag
     whose = f"held by run {hold.lock.run or 'that nobody can read'}" if hold.lock else "held by nobody"
     text = f"run {story.run} is {where}, and {hold.host} is {whose}"
     return Disagreement(
-        "implement-without-lock", story.run, hold.host, text, f"changeover host status; stop {story.run}"
+        "implement-without-lock", story.run, hold.host, text, f"changeover host status; changeover stop {story.run}"
     )

@@ -173,6 +173,8 @@ def _not_ended(lock: Lock, standing: RunStanding | None) -> tuple[str, ...]:
         return (f"run {lock.run} has not ended in the ledger",)
     if standing.outcome in UNPROVEN and not standing.closed_by:
         return (f"run {lock.run} ended {standing.outcome}, and nobody has settled it",)
+    if standing.controller is Controller.NOT_HERE:
+        return ("the run's controller process is not on this machine, and may still be at work there",)
     return ()
 
 
@@ -195,4 +197,5 @@ def advice(hold: HostHold, standing: RunStanding | None, verdict: Takeover) -> s
         return "wait until these processes have ended, or end them on the host; then ask again"
     if standing and standing.known:
         return f"`changeover settle {run}`: it says what is true and what is possible"
-    return "find out whose lock it is; who knows that its run is dead removes lock.json on the host"
+    release = f"`changeover host release {hold.host} --by LOGIN --reason TEXT`"
+    return f"find out whose lock it is; who knows that its run is dead gives it back: {release}"

@@ -129,6 +129,12 @@ class MarkKind(StrEnum):
     """Nothing further begins until it is resumed: who, why; by the night policy also for which case and until when."""
     RESUMED = "resumed"
     ABORTED = "aborted"
+    STOPPING = "stopping"
+    """Somebody ends what is at work on hosts: who, why."""
+    STOPPED = "stopped"
+    """What was seen when work on hosts was ended, and whether that was confirmed."""
+    LOCK_TAKEN_OVER = "lock_taken_over"
+    """A named person took a host's lock from the run: who, why, and what spoke against it."""
     NIGHT_ACTED = "night_acted"
     """Nobody answered, and the plan's night policy said what happens: case, action, why."""
     DECIDE_BY_NEAR = "decide_by_near"
@@ -174,6 +180,10 @@ class StepRecord:
     hosts: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     directory: str = ""
+    task: str = ""
+    """The task of Airflow that began it; "" for what a person did without it."""
+    changes: bool = False
+    """It alters hosts: where its end is not known, somebody has to look before anything else starts there."""
 
     @property
     def duration(self) -> timedelta | None:

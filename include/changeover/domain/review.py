@@ -277,6 +277,8 @@ _MARKED = {
     MarkKind.HYPERCARE_REOPENED: "the watch reopened the decision",
     MarkKind.HELD: "the run was held",
     MarkKind.ABORTED: "the run was aborted",
+    MarkKind.STOPPING: "work on hosts was stopped",
+    MarkKind.LOCK_TAKEN_OVER: "a host's lock was taken from the run",
     MarkKind.NIGHT_ACTED: "nobody answered, and the night policy acted",
     MarkKind.AIRFLOW_PAUSED: "the run was paused in Airflow",
 }

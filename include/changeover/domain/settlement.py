@@ -98,6 +98,8 @@ class EnvironmentFacts:
     """Where the hosts of a rollout in batches stand; empty for a lane that changes all hosts together."""
     tried: Mapping[str, str] | None = None
     """Stages that change hosts, of the present try → how the newest of their steps ended."""
+    lost: tuple[tuple[str, str], ...] = ()
+    """Steps that began and have no end, and nobody is at work on: each with what is known of it."""
     at_stop: str = ""
     """A release on the way that every host was found on, all legs up to it having ended well."""
 
@@ -207,11 +209,19 @@ def environment_truth(hosts: Sequence[HostTruth]) -> Truth:
     return found.pop() if len(found) == 1 else Truth.BETWEEN
 
 
+NOT_HERE = "is not on this machine and may still be at work: ask where its records are"
+
+
 def settle(facts: EnvironmentFacts) -> Settlement:
     """Whether something is to be settled, what is true, and for each way whether it is open and why."""
     needs, why = _needs(facts)
     ways = ((Way.RESUME, _resume), (Way.BACK_OUT, _back_out), (Way.CLOSE, _close))
-    if not needs:
+    if facts.driver is Driver.GOES_ON and needs:
+        told = (
+            "Airflow's run goes on: end it first (`changeover stop`, or mark the run failed), or wait for its verdict"
+        )
+        options = tuple(Option(way, False, (told,)) for way, _ in ways)
+    elif not needs:
         options = tuple(Option(way, False, (f"nothing to settle: {why}",)) for way, _ in ways)
     else:
         options = tuple(rule(facts) for _, rule in ways)
@@ -220,7 +230,7 @@ def settle(facts: EnvironmentFacts) -> Settlement:
 
 def _needs(facts: EnvironmentFacts) -> tuple[tuple[str, ...], str]:
     if facts.driver is Driver.GOES_ON:
-        return (), "Airflow's run goes on"
+        return _stuck(facts), "Airflow's run goes on"
     if facts.controller is Controller.RUNS and facts.driver is Driver.NO_ANSWER:
         return (), "its controller process is at work; ask again when it has ended"
     locked = tuple(f"{host.host} is still locked by the run" for host in facts.hosts if host.locked)
@@ -240,9 +250,18 @@ def _needs(facts: EnvironmentFacts) -> tuple[tuple[str, ...], str]:
     return (*odd, *locked, *alive), "" if odd or locked or alive else ended
 
 
+def _stuck(facts: EnvironmentFacts) -> tuple[str, ...]:
+    """What an Airflow that goes on does not end by itself, or not before somebody looks."""
+    if facts.controller is Controller.RUNS:
+        return ()
+    alive = (f"{host.host}: {process}, and nobody follows it" for host in facts.hosts for process in host.alive)
+    return (*(f"{step} was lost: {why}" for step, why in facts.lost), *alive)
+
+
 def _at_rest(facts: EnvironmentFacts) -> tuple[str, ...]:
     """What stands in the way of starting anything on the hosts."""
     return (
+        *((f"its controller process {NOT_HERE}",) if _not_here(facts) else ()),
         *(f"{host.host} could not be asked: {host.why}" for host in facts.hosts if host.truth is Truth.UNKNOWN),
         *(f"{host.host}: {process} still lives" for host in facts.hosts for process in host.alive),
     )
@@ -390,8 +409,15 @@ def _close(facts: EnvironmentFacts) -> Option:
     if against:
         return Option(Way.CLOSE, False, against)
     away = tuple(host.host for host in facts.hosts if host.truth is Truth.UNKNOWN)
-    kept = (f"what is true on {', '.join(away)} stays unknown, and so does a lock there",) if away else ()
+    kept = (
+        *((f"what is true on {', '.join(away)} stays unknown, and so does a lock there",) if away else ()),
+        *((f"who closes it answers for this: its controller process {NOT_HERE}",) if _not_here(facts) else ()),
+    )
     return Option(Way.CLOSE, True, ("a named person says what is to be held true, with a reason", *kept))
+
+
+def _not_here(facts: EnvironmentFacts) -> bool:
+    return facts.controller is Controller.NOT_HERE
 
 
 def closed_by(marks: Iterable[Mark]) -> str:

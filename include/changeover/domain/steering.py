@@ -139,7 +139,7 @@ def why_not_abort(facts: RunFacts, *, back_out: bool) -> tuple[str, ...]:
     reasons = [*_over(facts)]
     if facts.at_work:
         reasons.append(
-            f"at work is {', '.join(facts.at_work)}: wait for its end, or `hold` what follows, and ask again"
+            f"at work is {', '.join(facts.at_work)}: wait for its end, `hold` what follows, or `stop` it, and ask again"
         )
     for name, state in facts.lanes.items():
         if state is LaneState.GOING_BACK:

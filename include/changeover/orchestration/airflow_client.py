@@ -77,6 +77,7 @@ class Request:
         return self.answered_by is None and self.state not in _TASK_ENDED
 
 
+_BEATING = ("scheduler", "dag_processor", "triggerer")
 _TASK_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -248,6 +249,13 @@ class AirflowClient:
         self._call("PATCH", path, json_body={"chosen_options": [option], "params_input": said})
 
     # ---- administration
+
+    def unhealthy(self) -> tuple[str, ...]:
+        """Components whose heartbeat is too old, while the API answers."""
+        parts = self._read("/monitor/health")
+        return tuple(
+            name.replace("_", "-") for name in _BEATING if (parts.get(name) or {}).get("status") == "unhealthy"
+        )
 
     def import_errors(self) -> Mapping[str, str]:
         """What Airflow cannot import: file below its bundle → the reason."""

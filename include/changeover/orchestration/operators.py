@@ -22,6 +22,7 @@ from changeover.domain.lane import lane_group
 from changeover.domain.plan import Approval, Environment
 from changeover.orchestration import run_context
 from changeover.orchestration.pinned import PinnedPlan
+from changeover.orchestration.task_end import TaskEnd
 from changeover.usecases.tools import Answer, Reply, Tools, Upgrade
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class StageOperator(Staged):
     """One stage: of the whole upgrade, or of one environment's lane."""
 
     ui_color = "#f3f4f6"
+    _end: TaskEnd | None = None
 
     def __init__(
         self,
@@ -122,10 +124,15 @@ class StageOperator(Staged):
     def execute(self, context: Any) -> dict[str, Any]:
         from changeover.orchestration.stages import done
 
-        upgrade, tools = run_context.running(self.pinned, context)
+        self._end = TaskEnd(context["ti"])
+        upgrade, tools = run_context.running(self.pinned, context, self._end)
         answer = done(self.stage, upgrade, tools, self.environment)
         run_context.deliver_quietly(tools)
         return self.settle(context, upgrade.run.key, answer)
+
+    def on_kill(self) -> None:
+        if self._end is not None:
+            self._end.tell()
 
     @property
     def place(self) -> str:

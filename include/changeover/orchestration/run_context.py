@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from changeover.errors import LedgerError
 from changeover.orchestration.pinned import PinnedPlan
 from changeover.orchestration.plan_store import Manifest, PlanStore
+from changeover.orchestration.task_end import TaskEnd
 from changeover.ports import Credentials
 from changeover.usecases.tools import Tools, Upgrade
 
@@ -18,7 +20,7 @@ def opened(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
     """The run, opened now if this is the first task to ask."""
     from changeover.usecases.open_run import requested_run
 
-    tools = worker_tools()
+    tools = worker_tools(context)
     dag_run = context["dag_run"]
     run = requested_run(
         pinned.plan,
@@ -32,11 +34,11 @@ def opened(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
     return _upgrade(pinned, tools, tools.ledger.open_run(run)), tools
 
 
-def running(pinned: PinnedPlan, context: Any) -> tuple[Upgrade, Tools]:
-    """The run as it was opened; refuses to go on with another plan text."""
+def running(pinned: PinnedPlan, context: Any, end: TaskEnd | None = None) -> tuple[Upgrade, Tools]:
+    """The run as it was opened; refuses to go on with another plan text. `end` tells when people ended the task."""
     from changeover.domain.record import run_key
 
-    tools = worker_tools()
+    tools = worker_tools(context, end)
     run = tools.ledger.run(run_key(pinned.plan.dag_id, context["dag_run"].run_id))
     if run is None:
         raise LedgerError(
@@ -79,10 +81,13 @@ def _faults_on_disk(pinned: PinnedPlan, shown: Manifest) -> tuple[str, ...]:
     return (f"the plan's file was broken since this text was read; correct it first: {shown.faults[stored.file]}",)
 
 
-def worker_tools() -> Tools:
+def worker_tools(context: Any = None, end: TaskEnd | None = None) -> Tools:
     from changeover.wiring import tools
 
-    return tools(vault=ConnectionVault(), tell=lambda line: log.info("%s", line))
+    made = tools(vault=ConnectionVault(), tell=lambda line: log.info("%s", line))
+    if context is None:
+        return made
+    return replace(made, task=context["ti"].task_id, stop=end.why if end else made.stop)
 
 
 def deliver_quietly(tools: Tools) -> None:

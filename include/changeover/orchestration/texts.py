@@ -154,7 +154,8 @@ def dag_doc(plan: Plan, digest: str) -> str:
         f"The groups are the eleven sub-processes of the upgrade. The baseline is built, upgraded, backed out and upgraded again first; then "
         f"named people approve; then the lanes run in this order: {lanes}. Each lane ends upgraded, or back where it was.\n\n"
         f"* **To start**: {_start(plan)}\n* **If a lane is red**: open its *Settle* task; its message is the outcome and why.\n"
-        f"* **To stop**: mark the run failed. Work on hosts that has begun goes on to its end and is told as such; no further work starts.\n"
+        f"* **To stop**: `./changeover stop RUN --by LOGIN --reason TEXT`, or mark the run or the task at work failed. Work on hosts is ended "
+        f"there and proven ended; `./changeover settle RUN` says what is true then.\n"
         f"* **What is true** at any time: `./changeover status`.\n\nPlan digest `{digest}`."
     )
 

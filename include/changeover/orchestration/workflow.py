@@ -28,6 +28,17 @@ class ApiWorkflow:
                 return None
             raise
 
+    def task_state(self, run: Run, task: str) -> str | None:
+        try:
+            return self._client.task(self._client.run(run.dag_id, run.dag_run_id), task).state
+        except AirflowError as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    def unhealthy(self) -> tuple[str, ...]:
+        return self._client.unhealthy()
+
     def paused(self, run: Run) -> bool:
         return self._client.is_paused(run.dag_id)
 
@@ -60,6 +71,19 @@ class TaskWorkflow:
                 return None
             raise AirflowError(f"Airflow does not tell the state of a run: {exc}", where=run.key) from exc
         return str(getattr(state, "value", state))  # a generated enum, whose text is its name
+
+    def task_state(self, run: Run, task: str) -> str | None:
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        asked = {"dag_id": run.dag_id, "run_ids": [run.dag_run_id], "task_ids": [task]}
+        try:
+            states = self._task_instance.get_task_states(**asked)
+        except AirflowRuntimeError as exc:
+            if (exc.error.detail or {}).get("status_code") == 404:
+                return None
+            raise AirflowError(f"Airflow does not tell the state of a task: {exc}", where=f"{run.key} {task}") from exc
+        state = (states.get(run.dag_run_id) or {}).get(task)
+        return None if state is None else str(getattr(state, "value", state))
 
     def paused(self, run: Run) -> bool:
         from airflow.sdk.exceptions import AirflowRuntimeError

@@ -15,7 +15,7 @@ from changeover.domain.settlement import Driver, closed_by
 from changeover.domain.steering import paused_since
 from changeover.errors import ChangeoverError
 from changeover.ports import Holds, Ledger, Vault, Workflow
-from changeover.usecases.host_status import read_holds
+from changeover.usecases.host_status import read_holds, tokens_of
 
 LATELY = timedelta(days=7)
 """Hosts of runs that ended longer ago are not asked any more, unless how they ended was never proven."""
@@ -94,7 +94,20 @@ def _story(run: Run, ledger: Ledger, workflow: Workflow, before: Implementing, b
         closed_by=closed_by(mark for mark in ledger.marks(run.key, kind=MarkKind.SETTLED) if not mark.environment),
         paused_since=paused_since(ledger.marks(run.key)),
         implementing={place: hosts for (place, n), hosts in before.items() if (place, n) in after},
+        outcomes=_proven(run, ledger),
+        tokens=tokens_of(step for step in ledger.steps(run.key) if step.task),
     )
+
+
+def _proven(run: Run, ledger: Ledger) -> dict[str, str]:
+    """Host → outcome of its environment; none for one that is open, unproven, or closed by a person's word."""
+    outcomes, frozen = ledger.outcomes(run.key), ledger.frozen_hosts(run.key)
+    proven = {
+        name: str(verdict.outcome)
+        for name, verdict in outcomes.items()
+        if verdict.outcome not in UNPROVEN and not closed_by(ledger.marks(run.key, environment=name))
+    }
+    return {host.name: proven[name] for name, hosts in frozen.items() if name in proven for host in hosts}
 
 
 def _ask_hosts(
@@ -111,4 +124,4 @@ def _ask_hosts(
             found += read_holds(tuple(hosts_of_client.values()), holds, vault).values()
         except Exception as exc:  # noqa: BLE001 -- whatever one client's keys do, the others are asked; it is told
             broken.append(f"{client}: {exc}")
-    return found, sum(map(len, by_client.values()))
+    return found, sum(hold.reached for hold in found)

@@ -203,7 +203,7 @@ def controller_of(steps: Iterable[StepRecord], executor: Executor) -> Controller
     if any(executor.running(directory) for _, directory in directories):
         return Controller.RUNS
     open_ones = [directory for step, directory in directories if step.status is StepStatus.RUNNING]
-    return Controller.NOT_HERE if any(not directory.exists() for directory in open_ones) else Controller.GONE
+    return Controller.GONE if all(map(executor.here, open_ones)) else Controller.NOT_HERE
 
 
 def tokens_of(steps: Iterable[StepRecord]) -> frozenset[str]:

@@ -49,6 +49,7 @@ from changeover.usecases.steer import (
     hold_by_policy,
     skipped,
 )
+from changeover.usecases.step_end import record_what_ended
 from changeover.usecases.tools import (
     Answer,
     Reply,
@@ -368,6 +369,7 @@ def _wait_for_work(upgrade: Upgrade, tools: Tools, lane: Environment) -> None:
             )
         tools.tell(f"waiting: {', '.join(running)} still runs")
         time.sleep(1)
+    record_what_ended(upgrade, tools, lane.name)
 
 
 def _decided(upgrade: Upgrade, tools: Tools, lane: Environment, decision: Decision) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from changeover.domain.settlement import closed_by
 from changeover.errors import ExecutionError
 from changeover.ports import ExecutionSpec
 from changeover.usecases import taken
-from changeover.usecases.tools import Tools, Upgrade, back_outs, hosts_of, mark
+from changeover.usecases.step_end import StopOrders, begun_earlier, elsewhere, place_in_run, record_end
+from changeover.usecases.tools import Tools, Upgrade, back_outs, hosts_of
 
 PLAYBOOK_LIMIT = timedelta(minutes=30)
 """Hard limit of a playbook that neither changes the release nor copies the data."""
@@ -112,7 +113,13 @@ def _once(
         generation,
         tools.clock(),
         directory=str(directory),
+        task=tools.task,
+        changes=work.changes,
     )
+    earlier = begun_earlier(tools, begun)
+    if earlier is not None and not tools.executor.here(directory):
+        return _ended(upgrade, tools, work, begun, elsewhere(begun, hosts), hosts)
+    tools.executor.prepare(directory)
     ledger.begin_step(begun)
     spec = ExecutionSpec(
         run_key=key,
@@ -122,41 +129,37 @@ def _once(
         playbook=work.playbook,
         hosts=hosts,
         sources=work.sources,
-        variables=_variables(upgrade, tools, work),
+        variables={**_variables(upgrade, tools, work), "changeover_fence": place_in_run(tools, begun)},
         timeout=work.limit or playbook_limit(upgrade, work),
         directory=directory,
     )
     credentials = tools.vault.credentials(sorted({host.connection for host in (*hosts, *work.sources)}))
     names = [host.name for host in hosts]
     taken.before_execution(upgrade, tools, work.environment, work.playbook, names)
-    result = tools.executor.run(spec, credentials, on_event=tools.tell, stop=lambda: _looked(tools, work))
-    ledger.end_step(
-        replace(
-            begun,
-            ended_at=tools.clock(),
-            status=result.status,
-            token=result.token,
-            hosts={host.host: str(host.state) for host in result.hosts},
-            reasons=result.reasons,
-        )
+    ordered = StopOrders(upgrade, tools, earlier or begun)
+
+    def stop() -> str:
+        if work.watch is not None:
+            work.watch()
+        return tools.stop() or ordered.why()
+
+    return _ended(
+        upgrade, tools, work, begun, tools.executor.run(spec, credentials, on_event=tools.tell, stop=stop), hosts
     )
+
+
+def _ended(
+    upgrade: Upgrade,
+    tools: Tools,
+    work: HostWork,
+    begun: StepRecord,
+    result: ExecutionResult,
+    hosts: Sequence[Host],
+) -> ExecutionResult:
+    record_end(upgrade, tools, begun, result)
+    names = [host.name for host in hosts]
     taken.after_execution(upgrade, tools, work.environment, work.playbook, result, names)
-    if result.status is StepStatus.UNKNOWN and work.changes:
-        mark(
-            upgrade,
-            tools,
-            MarkKind.BLOCKED,
-            work.environment,
-            key=f"unknown-{work.environment}-{work.step}-{generation}",
-            reason="; ".join(result.reasons),
-        )
     return result
-
-
-def _looked(tools: Tools, work: HostWork) -> bool:
-    if work.watch is not None:
-        work.watch()
-    return tools.stop()
 
 
 def _variables(upgrade: Upgrade, tools: Tools, work: HostWork) -> dict[str, Any]:

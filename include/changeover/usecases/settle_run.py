@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from changeover.usecases.lane import settled
 from changeover.usecases.lane_facts import since_back_out
 from changeover.usecases.legs import hops
 from changeover.usecases.run_on_hosts import HostWork, run_on_hosts
+from changeover.usecases.standing_still import lost_steps, standing_still_of
 from changeover.usecases.tools import Tools, Upgrade, mark
 
 READING = "settle_reading"
@@ -55,6 +57,8 @@ class Case:
     tools: Tools
     holds: Holds
     workflow: Workflow | None
+    dead: tuple[str, ...] = ()
+    """Parts of Airflow that do not work, though its API answers."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def look(case: Case) -> RunSettlement:
     found = tuple(settle(_facts(case, name, hosts, holds, driver, broken)) for name, hosts in frozen.items() if hosts)
     outcome = tools.ledger.outcomes(upgrade.run.key).get("")
     needs: tuple[str, ...] = ()
-    if driver is not Driver.GOES_ON and outcome is None:
+    if driver is Driver.GOES_ON:
+        needs = standing_still(case)
+    elif outcome is None:
         needs = ("the run has no outcome",)
     elif driver is not Driver.GOES_ON and outcome is not None and not any(one.needs for one in found):
         needs = _open_change(case, outcome)
@@ -144,6 +150,15 @@ def driver_of(case: Case) -> Driver:
     if state is None:
         return Driver.NOT_KNOWN
     return Driver.ENDED if state in ("success", "failed") else Driver.GOES_ON
+
+
+def standing_still(case: Case) -> tuple[str, ...]:
+    """Why a run that is on its way does not get on, each with what ends that."""
+    paused = False
+    with contextlib.suppress(ChangeoverError):
+        paused = case.workflow is not None and case.workflow.paused(case.upgrade.run)
+    marks = case.tools.ledger.marks(case.upgrade.run.key)
+    return standing_still_of(case.upgrade.run, marks, paused=paused, dead=case.dead)
 
 
 def faults_of(case: Case, order: Order) -> tuple[str, ...]:
@@ -288,6 +303,7 @@ def _facts(
         restore_point=str(point.data.get("label", "")) if point else None,
         standings=standings((h.name for h in hosts), all_marks) if begun(all_marks) else {},
         tried=_tried(tools, present, all_marks),
+        lost=lost_steps(tools, every_step),
         at_stop=_stop(case, [step.step for step in present], truths),
     )
 

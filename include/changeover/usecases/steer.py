@@ -11,6 +11,7 @@ from changeover.domain.night_clock import NightFacts, Ruling, hold_until, past, 
 from changeover.domain.plan import Environment, Mode
 from changeover.domain.record import MarkKind, StepStatus
 from changeover.domain.steering import RULE, Hold, Steering, steering
+from changeover.domain.stopping import stopped_since
 from changeover.usecases.lane_clock import change_began, choices, night_facts
 from changeover.usecases.lane_facts import lane_marks, since_back_out
 from changeover.usecases.tools import Answer, Tools, Upgrade, back_outs, mark, no, not_applicable, wait
@@ -40,6 +41,8 @@ def before_next_part(upgrade: Upgrade, tools: Tools, lane: Environment) -> Answe
     now = steering_of(upgrade, tools, lane.name)
     if now.abort:
         return no(f"aborted by {now.abort.by}: {now.abort.reason}")
+    if stopped := stopped_since(lane_marks(upgrade, tools, lane.name)):
+        return no(f"stopped {stopped}")
     return _wait_out(upgrade, tools, lane, now.hold) if now.hold else None
 
 

@@ -61,7 +61,8 @@ def hold(ledger: Ledger, run: Run, *, by: str, reason: str, at: datetime) -> Ste
     if refused := why_not_hold(facts):
         return Steered(refused)
     ledger.mark(Mark(run.key, MarkKind.HELD, at, data={"by": by, "reason": reason}))
-    works = (f"at work is {', '.join(facts.at_work)}: it goes on to its end",) if facts.at_work else ()
+    stop = f"it goes on to its end (`changeover stop {run.key}` ends it)"
+    works = (f"at work is {', '.join(facts.at_work)}: {stop}",) if facts.at_work else ()
     clock = "before a change begins it ends when it is too late to start, after that at `decide by`"
     return Steered(then=(*works, "the next stage waits", clock, f"changeover resume {run.key}"))
 

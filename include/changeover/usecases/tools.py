@@ -42,7 +42,7 @@ def _sleep(length: timedelta) -> None:
 
 @dataclass(frozen=True)
 class Tools:
-    """The outside world. `tell` writes a line for whoever watches; `stop` turns true when the caller has to end."""
+    """The outside world. `tell` writes a line for whoever watches; `stop` says why the caller has to end, if it has."""
 
     settings: Settings
     catalogue: Catalogue
@@ -55,7 +55,9 @@ class Tools:
     expectations: ExpectationSuite
     vault: Vault
     tell: Callable[[str], None]
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[], str] = lambda: ""
+    task: str = ""
+    """The task of Airflow that this is done for; "" for a person without it."""
     shelf: Shelf | None = None
     """The client's freezes and the application's role as they lie on disk; None: there is nothing to ask."""
     content: AnalysisContent | None = None

@@ -133,6 +133,7 @@ _GOOD = {
 }
 _BAD = {
     MarkKind.REJECTED,
+    MarkKind.STOPPING,
     MarkKind.BLOCKED,
     MarkKind.BACKING_OUT,
     MarkKind.WINDOW_MISSED,

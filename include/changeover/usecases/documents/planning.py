@@ -124,7 +124,8 @@ def implementation_plan(subject: Subject) -> Paper:
 RULES = (
     "A step that can no longer be done and undone before its window closes does not begin.",
     "Nothing that changes a host is started twice: a task that is lost attaches to the work it had begun.",
-    "Work on a host that has begun goes on to its end when a run is stopped; nothing further is started.",
+    "Work that is stopped is ended on the hosts too and proven ended there; where it is not, the locks stay.",
+    "A worker that is lost stops nothing: what it began goes on, and is attached to.",
     "Only the verdict starts a back-out, and never beside work in progress.",
     "The next environment begins only when this one is settled and upgraded.",
 )
