@@ -22,9 +22,9 @@ def newest(command: tuple[str, ...], environment: Mapping[str, str], *, since: d
         return f"the ledger tells no run: {done.stderr.strip()[-400:]}"
     report: Report = json.loads(done.stdout)
     opened = datetime.fromisoformat(report["run"]["opened_at"])
-    return (
-        report if opened >= since.replace(microsecond=0) else f"the ledger's newest run was opened at {opened}, before"
-    )
+    if opened < since.replace(microsecond=0):
+        return f"the ledger's newest run was opened at {opened}, before this demonstration"
+    return report
 
 
 def untrue(report: Report, fault: str | None) -> tuple[str, ...]:
