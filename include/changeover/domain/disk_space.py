@@ -81,7 +81,7 @@ def needs(report: Report, database: int, *, app_root: str, factor: Fraction, leg
     sizes = report.get("sizes") or {}
     copies = sizes.get("copies")
     if not database:
-        return {}
+        return {app_root: Fraction(0)}
     if not isinstance(copies, Mapping):
         return str(sizes.get("copies_fault") or "the role did not say where it copies whole databases to")
     wanted = {app_root: Fraction(database * legs)}
@@ -92,7 +92,7 @@ def needs(report: Report, database: int, *, app_root: str, factor: Fraction, leg
 
 
 def rooms(space: HostSpace, wanted: Mapping[str, Fraction], *, other: int) -> Iterator[Room]:
-    """Each file system once: what is written to several paths of it adds up. `other` is wanted of each at least."""
+    """Each file system once: writing to several of its paths adds up. `other` is wanted where anything else lies."""
     groups: dict[int | str, list[str]] = {}
     for path in sorted({*space.paths, *wanted}):
         groups.setdefault(space.file_system(path), []).append(path)
@@ -104,7 +104,10 @@ def rooms(space: HostSpace, wanted: Mapping[str, Fraction], *, other: int) -> It
             None if None in free else min(size for size in free if size is not None),
             None if None in total else max(size for size in total if size is not None),
             sum(size for place, size in space.leftovers.items() if space.file_system(place) == key),
-            max(ceil(sum((wanted.get(path, Fraction(0)) for path in paths), Fraction(0))), other),
+            max(
+                ceil(sum((wanted.get(path, Fraction(0)) for path in paths), Fraction(0))),
+                0 if wanted.keys() >= set(paths) else other,
+            ),
         )
 
 
