@@ -27,11 +27,13 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Check and show upgrade plans.", no_args_is_help=True)
 release_app = typer.Typer(help="Check release records, and find the way between releases.", no_args_is_help=True)
+cmdb_app = typer.Typer(help="The clients' estates in the embedded CMDB.", no_args_is_help=True)
 host_app = typer.Typer(help="What the hosts themselves say.", no_args_is_help=True)
 lab_app = typer.Typer(help="The rootless lab: real SSH hosts on loopback.", no_args_is_help=True)
 version_app = typer.Typer(help="Compare versions as their vendors do, and look for fixes.", no_args_is_help=True)
 window_app = typer.Typer(help="Maintenance windows and freezes, in local time and UTC.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
+app.add_typer(cmdb_app, name="cmdb")
 app.add_typer(host_app, name="host")
 app.add_typer(window_app, name="window")
 app.add_typer(release_app, name="release")
@@ -705,6 +707,38 @@ def documents(
 
     first = start.date() if start else None
     raise typer.Exit(write(plan, out, Asked(tuple(only or ()), brand, run, planned, first, replace)))
+
+
+@cmdb_app.command("import")
+def cmdb_import(
+    file: Annotated[list[Path], typer.Argument(metavar="FILE", help="Estates as YAML: docs/estate-reference.md.")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Tell the faults only; nothing is written.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset-versions", help="The files' versions go before those that runs recorded.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring clients' people, environments and hosts into the CMDB.
+
+    Every fault of every file at once, and then nothing is imported: exit code 1. Repeatable; tells what was added,
+    changed, retired and left as it was.
+    """
+    from changeover.cli_cmdb import import_files
+
+    raise typer.Exit(import_files(file, check=check, reset=reset, as_json=as_json))
+
+
+@cmdb_app.command("export")
+def cmdb_export(
+    client: Annotated[str, typer.Argument(help="Client, by its short name or its name.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="File; printed when left out.")] = None,
+) -> None:
+    """Print a client's estate as `cmdb import` takes it. Exit code 1 when the CMDB does not know the client."""
+    from changeover.cli_cmdb import export
+
+    raise typer.Exit(export(client, out=out))
 
 
 @host_app.command("status")

@@ -80,10 +80,11 @@ def show(path: Path) -> int:
 
 
 def known_cmdb(settings: Settings) -> Cmdb | str:
+    from changeover.domain.estate import IMPORT
     from changeover.errors import CmdbError
 
     if not wiring.is_made(settings.cmdb_url):
-        return "there is no CMDB yet; `changeover demo` makes one, or import the client's estate"
+        return f"there is no CMDB yet; `changeover demo` makes one, or {IMPORT}"
     try:
         return wiring.cmdb(settings)
     except CmdbError as exc:
@@ -113,6 +114,8 @@ def _print_tree(branch: Branch) -> None:
 
 def schema(*, reference: bool, write: bool) -> int:
     from changeover.adapters.plan_schema import (
+        estate_reference,
+        estate_schema_text,
         freeze_reference,
         freeze_schema_text,
         plan_reference,
@@ -128,6 +131,8 @@ def schema(*, reference: bool, write: bool) -> int:
         (settings.project / "docs" / "plan-reference.md", plan_reference()),
         (settings.freezes / "freeze.schema.json", freeze_schema_text()),
         (settings.project / "docs" / "freeze-reference.md", freeze_reference()),
+        (settings.project / "include" / "estates" / "estate.schema.json", estate_schema_text()),
+        (settings.project / "docs" / "estate-reference.md", estate_reference()),
     ):
         path.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {path}")

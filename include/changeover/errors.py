@@ -29,6 +29,10 @@ class CmdbError(ChangeoverError):
     """The CMDB could not be read or written, or its answer is ambiguous."""
 
 
+class CmdbAmbiguous(CmdbError):
+    """One name means two things there, or would after this write: somebody has to tell them apart."""
+
+
 class CmdbUnavailable(CmdbError):
     """The CMDB could not be asked at all (an outage): nothing is known to be wrong with the question."""
 

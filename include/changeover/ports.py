@@ -306,6 +306,9 @@ class Cmdb(Protocol):
         `CmdbUnavailable` when the CMDB could not be asked.
         """
 
+    def estate(self, client: str) -> Estate | None:
+        """All that is live of a client, by slug or name, as `import_estate` takes it; None for an unknown client."""
+
     def import_estate(self, estate: Estate, *, reset: bool = False) -> None:
         """Make the CMDB hold this estate; repeatable. Versions already recorded by runs are kept, unless `reset`.
 

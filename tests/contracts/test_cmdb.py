@@ -63,6 +63,29 @@ def test_an_environment_is_read_back_as_it_was_imported(estate: AnyCmdb) -> None
     assert other.customisations == training.customisations
 
 
+def test_all_that_is_live_of_a_client_is_an_estate(estate: AnyCmdb) -> None:
+    """Environments in the order of the import, of every estate of the client; what was retired is not in it."""
+    tracker = environment("production", host("box", "10.0.0.5"), application="roundup", version="2.0.0")
+    estate.import_estate(
+        an_estate(applications=[{"slug": "roundup", "vendor": "R"}], environments=[tracker], people=[])
+    )
+    found = estate.estate("Nordwind Trading GmbH")
+    assert found is not None
+    assert [(one.application, one.name) for one in found.environments] == [
+        ("roundup", "production"), ("tryton", "training"), ("tryton", "production"),
+    ]  # fmt: skip
+    assert found.environments[2] == estate.environment(*PRODUCTION)
+    assert [(one.slug, one.vendor) for one in found.applications] == [("roundup", "R"), ("tryton", "Tryton Foundation")]
+    assert found.people == estate.people("nordwind")
+    estate.import_estate(found)
+    assert estate.estate("nordwind") == found
+    estate.import_estate(an_estate(environments=[environment("training", host("train1", "127.0.77.2", port=22))]))
+    left = estate.estate("nordwind")
+    assert left is not None
+    assert [one.name for one in left.environments] == ["production", "training"]
+    assert estate.estate("nobody") is None
+
+
 def test_what_is_not_there_is_none(estate: AnyCmdb) -> None:
     assert estate.environment("nordwind", "tryton", "staging") is None
     assert estate.environment("nordwind", "roundup", "production") is None

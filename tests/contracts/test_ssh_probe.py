@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sys
@@ -65,6 +66,24 @@ def test_space_is_that_of_the_file_system_the_path_will_lie_on(server: Sshd, tmp
     assert set(seen.free_inodes) == set(seen.total_inodes) == set(seen.free_bytes)
     assert {path, str(tmp_path / "state"), "/tmp"} == set(seen.free_bytes)
     assert seen.writable == {path: True, str(tmp_path / "state"): True}
+
+
+def test_left_overs_of_our_own_are_told_while_nothing_is_being_copied(server: Sshd, tmp_path: Path) -> None:
+    """C13: what the next copy clears counts as free; a copy that is being made is no left-over."""
+    app = tmp_path / "an app"
+    whole = ("restore_points/run-1-production", "releases/2.0", "tracker", "mine.part")
+    left = ("restore_points/run-0-production.part", "imported.part", ".drill")
+    for name in (*whole, *left):
+        (app / name).mkdir(parents=True)
+        (app / name / "content").write_bytes(b"x" * 300_000)
+    seen = facts(server, tmp_path)
+    assert set(seen.leftovers) == {str(app / name) for name in left}
+    assert all(300_000 <= size < 400_000 for size in seen.leftovers.values())
+    assert {seen.devices[path] for path in (*seen.leftovers, str(app), str(tmp_path / "state"))} == {app.stat().st_dev}
+    with (app / ".copying").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert facts(server, tmp_path).leftovers == {}
+    assert set(facts(server, tmp_path).leftovers) == set(seen.leftovers)
 
 
 def test_a_place_nobody_can_write_to_is_told(server: Sshd, tmp_path: Path) -> None:

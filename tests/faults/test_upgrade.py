@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,37 @@ def versions(running: TestAirflow) -> dict[str, str | None]:
     return dict(wiring.cmdb(running.settings).versions("lindgren", "roundup", "production"))
 
 
+BUSINESS = {
+    "issues": "select id, _title, _cost_centre, _effort_hours, __retired__ from _issue order by id",
+    "users": "select id, _username, __retired__ from _user order by id",
+    "messages": "select id, _summary, __retired__ from _msg order by id",
+}
+"""What people entered; what the integration stamps and Roundup notes of it is left out."""
+
+
+def entered(place: Path) -> dict[str, list[Any]]:
+    """The business data of both hosts of production, row by row, as it lies in their databases."""
+    state = lab.status("roundup", root=place)
+    assert state is not None
+    found: dict[str, list[Any]] = {}
+    for name in ("prod1", "prod2"):
+        database = state.state.host(name).app / "tracker/db/db"
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+            found |= {f"{name} {what}": connection.execute(query).fetchall() for what, query in BUSINESS.items()}
+    assert all(found.values()), "a database without business data proves nothing"
+    return found
+
+
 def close_code(running: TestAirflow, run: Run) -> str:
     change = wiring.cmdb(running.settings).change(run.key)
     assert change is not None
     return str(change.close_code)
 
 
-def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: TestAirflow) -> None:
+def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: TestAirflow, place: Path) -> None:
     """SIGKILL of the task process during implement: the play ran once, the lane goes on, CMDB and hosts agree."""
     killed: list[int] = []
+    before = entered(place)
 
     def kill_the_task(run: DagRun) -> None:
         folder = running.settings.executions_directory(run_key(DAG, run.run_id)) / "training.implement.1"
@@ -127,6 +150,7 @@ def test_an_upgrade_whose_task_is_killed_goes_on_and_ends_successful(running: Te
     steps = wiring.ledger(running.settings).steps(run.key, environment="training")
     assert [step.generation for step in steps if step.step == "implement"] == [1]
     assert versions(running) == {"prod1": "2.6.0", "prod2": "2.6.0"}
+    assert entered(place) == before
     assert ways(running, ended) == {"commit": ("success", True), "back_out": NOT_TAKEN, "stand_down": NOT_TAKEN}
     plan(running, {"training": "roundup_implement_pause: 1"})
     assert_parsed_and_left_alone(running)
@@ -143,8 +167,9 @@ def assert_parsed_and_left_alone(running: TestAirflow) -> None:
         time.sleep(5)
 
 
-def test_a_green_installer_with_a_broken_integration_is_backed_out(running: TestAirflow) -> None:
-    """C01: acceptance on production is red, production is backed out and proven, the run is failed."""
+def test_a_green_installer_with_a_broken_integration_is_backed_out(running: TestAirflow, place: Path) -> None:
+    """C01: acceptance on production is red, production is backed out and proven, nothing lost, the run is failed."""
+    before = entered(place)
     ended, run = go(running, variables={"production": "roundup_break: integration"})
     assert ended.state == "failed"
     assert outcomes(running, run) == {
@@ -153,18 +178,21 @@ def test_a_green_installer_with_a_broken_integration_is_backed_out(running: Test
         "": Outcome.BACKED_OUT,
     }
     assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
+    assert entered(place) == before
     assert close_code(running, run) == "unsuccessful"
     assert ways(running, ended) == {"commit": NOT_TAKEN, "back_out": ("success", True), "stand_down": NOT_TAKEN}
 
 
-def test_a_rehearsal_that_fails_keeps_every_client_environment_untouched(running: TestAirflow) -> None:
+def test_a_rehearsal_that_fails_keeps_every_client_environment_untouched(running: TestAirflow, place: Path) -> None:
     """The migration dies on the baseline: no execution ever names a host of training or production."""
+    before = entered(place)
     ended, run = go(running, variables={"baseline": "roundup_break: migrate"})
     assert ended.state == "failed"
     assert outcomes(running, run) == {"": Outcome.REFUSED}
     ledger = wiring.ledger(running.settings)
     changed = {step.environment for step in ledger.steps(run.key) if step.step != "discover"}
     assert changed == {"baseline"}
+    assert entered(place) == before
     assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
     assert close_code(running, run) == "unsuccessful"
 
@@ -174,6 +202,7 @@ def test_a_migration_killed_half_way_on_production_is_backed_out(running: TestAi
     state = lab.status("roundup", root=place)
     assert state is not None
     killed: list[int] = []
+    before = entered(place)
 
     def kill_the_migration(_now: DagRun) -> None:
         for process in hosts.processes_of([state.state.host("prod2")]):
@@ -187,3 +216,4 @@ def test_a_migration_killed_half_way_on_production_is_backed_out(running: TestAi
     assert ended.state == "failed"
     assert outcomes(running, run)["production"] == Outcome.BACKED_OUT
     assert versions(running) == {"prod1": "2.0.0", "prod2": "2.0.0"}
+    assert entered(place) == before

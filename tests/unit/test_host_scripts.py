@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sqlite3
@@ -230,6 +231,36 @@ def test_a_drill_restores_into_scratch_and_leaves_nothing_behind(tracker: Tracke
     drilled = tracker.says("drill")
     assert (drilled["readable"], drilled["digest"]) == (True, taken["digest"])
     assert not (tracker.root / ".drill").exists()
+
+
+@pytest.mark.parametrize("verb", ["take", "drill"])
+def test_what_a_killed_try_left_is_cleared_before_anything_is_copied(tracker: Tracker, verb: str) -> None:
+    """C13: readiness counts it as free, whichever run left it; nothing else of the application goes."""
+    tracker.says("take")
+    for left in ("restore_points/run-0-production.part", "imported.part", ".drill"):
+        (tracker.root / left).mkdir()
+        (tracker.root / left / "half").write_bytes(b"x")
+    (tracker.root / "mine.part").mkdir()
+    tracker.says(verb)
+    assert sorted(path.name for path in tracker.root.iterdir()) == [
+        ".copying", "current", "mine.part", "releases", "restore_points", "tracker",
+    ]  # fmt: skip
+    assert [path.name for path in tracker.point().parent.iterdir()] == ["run-production"]
+
+
+def test_one_copy_waits_for_another_and_takes_nothing_from_it(tracker: Tracker) -> None:
+    part = tracker.root / "restore_points/run-0-production.part"
+    part.mkdir(parents=True)
+    with (tracker.root / ".copying").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, str(POINT), "take", tracker.about()]
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(timeout=1)
+        assert part.is_dir()
+    _, error = second.communicate(timeout=30)
+    assert second.returncode == 0, error
+    assert not part.exists()
 
 
 def test_a_label_that_exists_is_never_written_over(tracker: Tracker) -> None:

@@ -10,6 +10,9 @@ import jsonschema
 import pytest
 
 from changeover.adapters.plan_schema import (
+    estate_reference,
+    estate_schema,
+    estate_schema_text,
     freeze_reference,
     freeze_schema,
     freeze_schema_text,
@@ -45,7 +48,15 @@ def test_the_freezes_schema_and_page_are_current() -> None:
     assert (PROJECT / "docs/freeze-reference.md").read_text(encoding="utf-8") == freeze_reference(), REFRESH
 
 
-@pytest.mark.parametrize("schema", [plan_schema(), freeze_schema()], ids=["plan", "freezes"])
+def test_the_estates_schema_and_page_are_current_and_the_sample_fits() -> None:
+    assert (PROJECT / "include/estates/estate.schema.json").read_text(encoding="utf-8") == estate_schema_text(), REFRESH
+    assert (PROJECT / "docs/estate-reference.md").read_text(encoding="utf-8") == estate_reference(), REFRESH
+    text = (PROJECT / "include/estates/oakfield.yaml").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator(estate_schema()).validate(as_editors_see_it(text))
+    assert text.startswith("# yaml-language-server: $schema=estate.schema.json\n")
+
+
+@pytest.mark.parametrize("schema", [plan_schema(), freeze_schema(), estate_schema()], ids=["plan", "freezes", "estate"])
 def test_the_schema_is_one(schema: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
@@ -64,7 +75,7 @@ def declared(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 
 def test_every_key_is_described_for_the_editor() -> None:
-    for schema in (plan_schema(), freeze_schema()):
+    for schema in (plan_schema(), freeze_schema(), estate_schema()):
         assert [name for name, value in declared(schema) if not value.get("description")] == []
 
 

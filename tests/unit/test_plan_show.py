@@ -82,7 +82,8 @@ def test_hosts_come_from_the_cmdb(content: Settings) -> None:
 
 def test_an_environment_that_is_not_in_the_cmdb_is_told(content: Settings) -> None:
     hosts = find(shown(content, cmdb()), SUB_PROCESSES[7], "training", "hosts")
-    assert hosts.detail == "'training' is not in the CMDB; a run is refused until its estate is imported"
+    told = "'training' is not in the CMDB; a run is refused until its estate is imported"
+    assert hosts.detail == f"{told} (./changeover cmdb import FILE)"
 
 
 def test_a_cmdb_that_does_not_answer_is_told(content: Settings) -> None:

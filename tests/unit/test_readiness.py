@@ -56,7 +56,7 @@ REPORT: Mapping[str, Any] = {
     "services": {"web": "running"},
     "customisations": {"own": {"version": "1", "digest": "d"}},
     "integrations": {"feed": {"endpoint": "https://x/", "schedule": "running"}},
-    "sizes": {"database_bytes": 2 * GIB},
+    "sizes": {"database_bytes": 2 * GIB, "copies": {"/var/lib/db": 1}},
     "free": {"/var/lib/db": {"bytes": 9 * GIB, "total_bytes": 20 * GIB, "inodes": 50_000, "total_inodes": 90_000}},
     "lock": None,
     "marker": None,
@@ -142,6 +142,21 @@ NO: list[tuple[dict[str, Any], str, str]] = [
     ({"report": {"services": "absent"}}, "services-running", "no service was reported"),
     ({"report": {"sizes": "absent"}}, "disk-space", "the size of the database could not be read"),
     ({"report": {"sizes": {"database_bytes": -1}}}, "disk-space", "the size of the database could not be read"),
+    (
+        {"report": {"sizes": {"database_bytes": 5}}},
+        "disk-space",
+        "the role did not say where it copies whole databases to",
+    ),
+    (
+        {"report": {"sizes": {"database_bytes": 5, "copies": None, "copies_fault": "ask its keeper"}}},
+        "disk-space",
+        "ask its keeper",
+    ),
+    (
+        {"report": {"sizes": {"database_bytes": 5, "copies": {"/data": 1}}}},
+        "disk-space",
+        "/data: free space could not be read",
+    ),
     ({"report": {"lock": {"run": "run-0", "taken_at": "01:00Z"}}}, "host-lock", "held by run run-0 since 01:00Z"),
     ({"probe": {"lock": {"unreadable": "?"}}}, "host-lock", "held by run unknown"),
     ({"report": {"lock": "absent"}}, "host-lock", "could not be read"),
@@ -241,6 +256,22 @@ def test_a_report_of_another_shape_is_an_error_that_blocks() -> None:
     assert "cannot be understood" in no["host-marker", "prod2"].message
 
 
+DATA = f"{ROOT}/db"
+"""Where the database lies; by its device on the file system of ROOT."""
+
+
+def of_ten(free: float, database: int = GIB) -> dict[str, Any]:
+    """A report of ROOT and of the database below it, both on one file system of 10 GiB."""
+    space = {
+        "bytes": int(free * GIB),
+        "total_bytes": 10 * GIB,
+        "inodes": 900_000,
+        "total_inodes": 1_000_000,
+        "device": 7,
+    }
+    return {"sizes": {"database_bytes": database, "copies": {DATA: 1}}, "free": {ROOT: space, DATA: space}}
+
+
 # C13: 3 GiB are needed on a file system of 10 GiB, of which 5 % stay free.
 @pytest.mark.parametrize(
     ("free", "ours", "go"),
@@ -255,12 +286,9 @@ def test_a_report_of_another_shape_is_an_error_that_blocks() -> None:
 )
 @pytest.mark.parametrize("told_by", ["probe", "report"])
 def test_disk_edges(free: float, ours: float, go: bool, told_by: str) -> None:
-    left = {f"{ROOT}/restore_points/old": int(ours * GIB), "/elsewhere": 5 * GIB}
-    probe: dict[str, Any] = {
-        "free_bytes": {**PROBE.free_bytes, ROOT: int(free * GIB)},
-        "total_bytes": {**PROBE.total_bytes, ROOT: 10 * GIB},
-    }
-    report: dict[str, Any] = {"sizes": {"database_bytes": GIB}}
+    left = {f"{ROOT}/restore_points/old.part": int(ours * GIB), "/elsewhere": 5 * GIB}
+    probe: dict[str, Any] = {"total_bytes": {**PROBE.total_bytes, ROOT: 10 * GIB}}
+    report = of_ten(free)
     (probe if told_by == "probe" else report)["leftovers"] = left
     gate = ask(probe=probe, report=report, disk_factor=3.0)
     assert gate.passed is go
@@ -280,20 +308,57 @@ def test_room_that_the_vendor_asks_for_beside_the_data_is_added() -> None:
 
 def test_one_byte_decides() -> None:
     exact = 3 * GIB + GIB // 2
-    sizes: dict[str, Any] = {"report": {"sizes": {"database_bytes": GIB}}, "disk_factor": 3.0}
     for free, go in ((exact, True), (exact - 1, False)):
+        probe = {"total_bytes": {**PROBE.total_bytes, ROOT: 10 * GIB}}
+        assert ask(probe=probe, report=of_ten(free / GIB), disk_factor=3.0).passed is go
+
+
+@pytest.mark.parametrize(("free", "go"), [(5.0, True), (4.99, False)])
+def test_whole_databases_want_their_room_where_they_are_restored(free: float, go: bool) -> None:
+    """Of 3 x 2 GiB the restore point lies below app_root, and 4 GiB (with 5 % of 20) on the database's file system."""
+    space = {"bytes": int(free * GIB), "total_bytes": 20 * GIB, "inodes": 50_000, "total_inodes": 90_000, "device": 9}
+    probe = {"free_bytes": {**PROBE.free_bytes, ROOT: 7 * GIB}, "devices": {ROOT: 1, STATE: 1, "/tmp": 2}}
+    gate = ask(report={"free": {"/var/lib/db": space}}, probe=probe, disk_factor=3.0)
+    assert gate.passed is go
+    if not go:
+        (reason,) = gate.reasons()
+        assert (
+            "/var/lib/db: 4.990 GiB free, 5.000 GiB wanted (4.000 GiB for the upgrade, 1.000 GiB kept free)" in reason
+        )
+
+
+def test_two_paths_of_one_file_system_add_up() -> None:
+    """2 GiB below app_root and 4 GiB of the database: either alone would fit."""
+    space = {"bytes": 10 * GIB, "total_bytes": 100 * GIB, "inodes": 900_000, "total_inodes": 1_000_000}
+    for device, go in ((1, False), (2, True)):
+        report = {"free": {ROOT: space | {"device": 1}, "/var/lib/db": space | {"device": device}}}
+        gate = ask(report=report, disk_factor=3.0)
+        assert gate.passed is go
+    gate = ask(report={"free": {ROOT: space | {"device": 1}, "/var/lib/db": space | {"device": 1}}}, disk_factor=3.0)
+    assert f"{ROOT}, /var/lib/db: 10.000 GiB free, 11.000 GiB wanted (6.000 GiB" in gate.reasons()[0]
+
+
+def test_a_host_that_restores_no_database_needs_no_room_for_one() -> None:
+    """The database of its environment is migrated from another host."""
+    assert ask(report={"sizes": {"database_bytes": 2 * GIB, "copies": {}}}).passed
+
+
+def test_leftovers_count_on_their_own_file_system_only() -> None:
+    """A mount below app_root is another one."""
+    left = f"{ROOT}/restore_points/old.part"
+    for device, go in ((7, True), (8, False)):
         probe = {
-            "free_bytes": {**PROBE.free_bytes, ROOT: free},
-            "total_bytes": {**PROBE.total_bytes, ROOT: 10 * GIB},
-        }
-        assert ask(probe=probe, **sizes).passed is go
+            "total_bytes": {**PROBE.total_bytes, ROOT: 10 * GIB}, "leftovers": {left: GIB}, "devices": {left: device},
+        }  # fmt: skip
+        assert ask(probe=probe, report=of_ten(3.0), disk_factor=3.0).passed is go
 
 
 def test_the_need_is_the_data_times_the_releases_factor_rounded_up() -> None:
     """A factor is taken as it is written: 1.1 is not a little more."""
     for free, go in ((1_100_000_000 + 5, True), (1_100_000_000 + 4, False)):
         probe = {"free_bytes": {**PROBE.free_bytes, ROOT: free}, "total_bytes": {**PROBE.total_bytes, ROOT: 100}}
-        gate = ask(probe=probe, report={"sizes": {"database_bytes": 1_000_000_000}}, disk_factor=1.1)
+        sizes = {"database_bytes": 1_000_000_000, "copies": {ROOT: 1}}
+        gate = ask(probe=probe, report={"sizes": sizes}, disk_factor=1.1)
         assert gate.passed is go
 
 

@@ -12,7 +12,17 @@ import sqlalchemy as sa
 from changeover.adapters import cmdb_rules as rules
 from changeover.adapters.cmdb_tables import DEPENDS_ON, RUNS_ON, application, ci, ci_rel, client, person
 from changeover.adapters.codec import from_json, to_json
-from changeover.domain.estate import Customisation, Estate, EstateEnvironment, Host, Integration, Person
+from changeover.domain.estate import (
+    IMPORT,
+    ApplicationRecord,
+    ClientRecord,
+    Customisation,
+    Estate,
+    EstateEnvironment,
+    Host,
+    Integration,
+    Person,
+)
 from changeover.errors import CmdbError
 
 NAMESPACE = uuid.UUID("6d1c1a52-6f0e-5b0e-9f0b-8a1f4f1b7c11")
@@ -111,6 +121,36 @@ def read_environment(connection: sa.Connection, client_name: str, slug: str, nam
     )
 
 
+def read_people(connection: sa.Connection, client_id: str | None) -> tuple[Person, ...]:
+    where = (person.c.client_id == client_id, person.c.retired_at.is_(None))
+    rows = connection.execute(sa.select(person).where(*where).order_by(person.c.position, person.c.login)).all()
+    return tuple(read_person(row) for row in rows)
+
+
+def read_estate(connection: sa.Connection, text: str) -> Estate | None:
+    """Everything that is live of a client, whichever estates brought it; None for an unknown client."""
+    client_id = find_client(connection, text)
+    if client_id is None:
+        return None
+    known = connection.execute(sa.select(client).where(client.c.id == client_id)).one()
+    where = (ci.c["class"] == "environment", ci.c.client_id == client_id, _LIVE)
+    order = (application.c.slug, ci.c.position, ci.c.name)
+    query = sa.select(ci.c.name, application.c.slug, application.c.vendor).join(
+        application, ci.c.application_id == application.c.id
+    )
+    rows = connection.execute(query.where(*where).order_by(*order)).all()
+    environments = (read_environment(connection, known.slug, row.slug, row.name) for row in rows)
+    return Estate(
+        client=ClientRecord(slug=known.slug, name=known.name),
+        people=read_people(connection, client_id),
+        applications=tuple(
+            ApplicationRecord(slug=slug, vendor=vendor)
+            for slug, vendor in dict.fromkeys((row.slug, row.vendor) for row in rows)
+        ),
+        environments=tuple(one for one in environments if one is not None),
+    )
+
+
 class Importer:
     """One import in one transaction."""
 
@@ -123,13 +163,13 @@ class Importer:
         estate = self._estate
         self._put(client, self._client_id, slug=estate.client.slug, name=estate.client.name)
         vendors = {a.slug: a.vendor for a in estate.applications}
-        for slug in sorted(rules.scope(estate)):
+        for slug in sorted(estate.scope()):
             known = find_application(self._connection, slug)
             if known is None or slug in vendors:
                 self._put(application, stable_id("application", slug), slug=slug, vendor=vendors.get(slug, ""))
         self._people()
-        for environment in estate.environments:
-            self._environment(environment)
+        for position, environment in enumerate(estate.environments):
+            self._environment(environment, position)
         self._retire()
 
     def _people(self) -> None:
@@ -141,9 +181,10 @@ class Importer:
             values |= one.model_dump(include={"name", "role", "side", "email"}) | {"retired_at": None}
             self._put(person, stable_id("person", self._estate.client.slug, one.id), **values)
 
-    def _environment(self, environment: EstateEnvironment) -> None:
+    def _environment(self, environment: EstateEnvironment, number: int) -> None:
         path = (self._estate.client.slug, environment.application, environment.name)
-        top = self._ci("environment", path, environment, kind=environment.kind, version=environment.version)
+        about = {"kind": environment.kind, "version": environment.version, "position": number}
+        top = self._ci("environment", path, environment, **about)
         for position, host in enumerate(environment.hosts):
             host_id = self._host(host, environment)
             attrs = to_json(
@@ -171,7 +212,7 @@ class Importer:
         own = stable_id("host", self._estate.client.slug, host.name)
         known = self._connection.execute(sa.select(ci).where(ci.c.id == own, _LIVE)).first()
         if known is not None:
-            others = _environments_on(self._connection, own) - rules.scope(self._estate)
+            others = _environments_on(self._connection, own) - self._estate.scope()
             if others:
                 address = from_json(known.attrs)
                 rules.same_host(
@@ -213,7 +254,7 @@ class Importer:
 
     def _retire(self) -> None:
         """CIs the estate no longer names, and hosts nothing runs on any more; no row is deleted."""
-        apps = [stable_id("application", slug) for slug in rules.scope(self._estate)]
+        apps = [stable_id("application", slug) for slug in self._estate.scope()]
         mine = (ci.c.client_id == self._client_id, ci.c.application_id.in_(apps), ci.c.id.not_in(self._kept), _LIVE)
         gone = [row.id for row in self._connection.execute(sa.select(ci.c.id).where(*mine))]
         self._end(gone)
@@ -268,5 +309,5 @@ def _part(row: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
 
 def need(found: str | None, what: str, name: str) -> str:
     if found is None:
-        raise CmdbError(f"the CMDB has no {what} {name}", then="import the client's estate, or mend the name")
+        raise CmdbError(f"the CMDB has no {what} {name}", then=f"{IMPORT}, or mend the name")
     return found

@@ -13,8 +13,9 @@ from pydantic import AwareDatetime, StringConstraints, ValidationError
 
 from changeover.domain.change import MODELS, ChangeModel, ChangeState, CloseCode, route
 from changeover.domain.estate import Document, Estate, Host
+from changeover.domain.estate_check import twice
 from changeover.domain.incident import IncidentReport, IncidentState
-from changeover.errors import CmdbError
+from changeover.errors import CmdbAmbiguous, CmdbError
 from changeover.ports import CmdbWrite, Incident
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -185,7 +186,7 @@ def not_stuck(write: CmdbWrite, field: str, wanted: object, found: object) -> Cm
 
 
 def ambiguous(what: str, candidates: Iterable[str]) -> CmdbError:
-    return CmdbError(
+    return CmdbAmbiguous(
         f"{what} is ambiguous: {' and '.join(candidates)}",
         where="CMDB",
         then="rename or retire one of them in the CMDB",
@@ -198,18 +199,14 @@ def common_version(versions: Iterable[str | None]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def scope(estate: Estate) -> frozenset[str]:
-    """The applications an estate speaks for: what it no longer names of these is retired."""
-    return frozenset((*(a.slug for a in estate.applications), *(e.application for e in estate.environments)))
-
-
 def source(estate: Estate) -> str:
-    return "+".join(sorted(scope(estate)))
+    return "+".join(sorted(estate.scope()))
 
 
 def prepared(estate: Estate) -> Estate:
     """With the host keys from its known hosts; raise `CmdbError` where one name would mean two things."""
-    _unambiguous(estate)
+    for one in twice(estate):
+        raise ambiguous(one.what, one.candidates)
     lines = [line.strip() for line in estate.known_hosts.splitlines()]
     environments = tuple(
         environment.model_copy(update={"hosts": tuple(_with_keys(host, lines) for host in environment.hosts)})
@@ -225,25 +222,6 @@ def same_host(host: Host, other_where: str, address: str, port: int, where: str)
             f"host {host.name}",
             (f"{address}:{port} ({other_where})", f"{host.address}:{host.port} ({where})"),
         )
-
-
-def _unambiguous(estate: Estate) -> None:
-    places = [f"{e.application}/{e.name}" for e in estate.environments]
-    for place in sorted({p for p in places if places.count(p) > 1}):
-        raise ambiguous(f"environment {place} of {estate.client.slug}", ("its first entry", "another one"))
-    logins = [person.id for person in estate.people]
-    for login in sorted({p for p in logins if logins.count(p) > 1}):
-        raise ambiguous(f"person {login}", (person.name for person in estate.people if person.id == login))
-    seen: dict[str, tuple[Host, str]] = {}
-    for environment, place in zip(estate.environments, places, strict=True):
-        parts = [*(part.name for part in environment.customisations), *(part.name for part in environment.integrations)]
-        for part in sorted({p for p in parts if parts.count(p) > 1}):
-            raise ambiguous(f"{part} of {place}", ("its first entry", "another one"))
-        for host in environment.hosts:
-            first, where = seen.setdefault(host.name, (host, place))
-            same_host(host, where, first.address, first.port, place)
-            if first is not host and where == place:
-                raise ambiguous(f"host {host.name}", (f"its first entry in {place}", "another one there"))
 
 
 def _with_keys(host: Host, lines: Iterable[str]) -> Host:

@@ -20,7 +20,6 @@ from changeover.adapters.cmdb_tables import (
     counter,
     incident,
     operation,
-    person,
     upgrade_run,
 )
 from changeover.adapters.ledger_entries import utc_now
@@ -53,9 +52,11 @@ class SqlCmdb:
 
     def people(self, client: str) -> tuple[Person, ...]:
         with self.database.reading() as connection:
-            where = (person.c.client_id == estates.find_client(connection, client), person.c.retired_at.is_(None))
-            rows = connection.execute(sa.select(person).where(*where).order_by(person.c.position, person.c.login)).all()
-        return tuple(estates.read_person(row) for row in rows)
+            return estates.read_people(connection, estates.find_client(connection, client))
+
+    def estate(self, client: str) -> Estate | None:
+        with self.database.reading() as connection:
+            return estates.read_estate(connection, client)
 
     def environment(self, client: str, application: str, name: str) -> EstateEnvironment | None:
         with self.database.reading() as connection:

@@ -49,7 +49,12 @@ _Quoting.add_representer(str, _text)
 
 
 def plan_text(document: Mapping[str, Any]) -> str:
-    """As people write plans: keys in the plan's order, versions and times of day in quotes."""
+    """As people write plans."""
+    return HEAD + yaml_text(document)
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """As people write documents: keys in their order, versions and times of day in quotes."""
     parts = []
     for key, value in document.items():
         gap = "\n" if isinstance(value, dict | list) else ""
@@ -57,7 +62,7 @@ def plan_text(document: Mapping[str, Any]) -> str:
             {key: value}, Dumper=_Quoting, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
         )
         parts.append(f"{gap}{body}")
-    return HEAD + "".join(parts)
+    return "".join(parts)
 
 
 def read_as_plan(text: str, client: str, upgrade: str) -> Reading[Plan]:

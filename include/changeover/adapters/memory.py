@@ -12,7 +12,7 @@ from changeover.adapters import cmdb_rules as rules
 from changeover.adapters.chain import Entry, EntryKind
 from changeover.adapters.ledger_entries import EntryLedger, OutboxRow, utc_now
 from changeover.domain.change import ChangeState
-from changeover.domain.estate import Estate, EstateEnvironment, Person
+from changeover.domain.estate import IMPORT, ApplicationRecord, ClientRecord, Estate, EstateEnvironment, Person
 from changeover.domain.incident import IncidentReport, Taken
 from changeover.errors import CmdbError, CmdbUnavailable, LedgerError
 from changeover.ports import ChangeRecord, Clock, CmdbWrite, Incident, RunRecord, WriteState
@@ -106,7 +106,8 @@ class MemoryCmdb:
     """Writes that were taken, each once, in order."""
     clients: dict[str, str] = field(default_factory=dict)
     persons: dict[tuple[str, str], tuple[Person, str]] = field(default_factory=dict)
-    applications: set[str] = field(default_factory=set)
+    applications: dict[str, str] = field(default_factory=dict)
+    """Slug → vendor."""
     environments: dict[Place, EstateEnvironment] = field(default_factory=dict)
     recorded: dict[tuple[Place, str], str] = field(default_factory=dict)
     """Versions recorded by runs."""
@@ -168,13 +169,28 @@ class MemoryCmdb:
         self._take(write, payload)
         self.applied.append(write)
 
+    def estate(self, client: str) -> Estate | None:
+        slug = self._client(client)
+        if slug is None:
+            return None
+        places = sorted((place for place in self.environments if place[0] == slug), key=lambda place: place[1])
+        slugs = dict.fromkeys(application for _, application, _ in places)
+        found = (self.environment(*place) for place in places)
+        return Estate(
+            client=ClientRecord(slug=slug, name=self.clients[slug]),
+            people=self.people(slug),
+            applications=tuple(ApplicationRecord(slug=one, vendor=self.applications[one]) for one in slugs),
+            environments=tuple(one for one in found if one is not None),
+        )
+
     def import_estate(self, estate: Estate, *, reset: bool = False) -> None:
         self._answer()
         estate = rules.prepared(estate)
-        slug, scope, source = estate.client.slug, rules.scope(estate), rules.source(estate)
+        slug, scope, source = estate.client.slug, estate.scope(), rules.source(estate)
         self._one_host_each(estate)
         self.clients[slug] = estate.client.name
-        self.applications |= scope
+        self.applications |= {s: "" for s in scope if s not in self.applications}
+        self.applications |= {one.slug: one.vendor for one in estate.applications}
         named = {(slug, e.application, e.name): e for e in estate.environments}
         gone = {place for place in self.environments if place[0] == slug and place[1] in scope}
         self.environments = {p: e for p, e in self.environments.items() if p not in gone} | named
@@ -320,10 +336,10 @@ class MemoryCmdb:
 
     def _must_have(self, client: str, application: str) -> None:
         if self._client(client) is None or application not in self.applications:
-            raise CmdbError(f"the CMDB has no {client}/{application}", then="import the client's estate")
+            raise CmdbError(f"the CMDB has no {client}/{application}", then=IMPORT)
 
     def _one_host_each(self, estate: Estate) -> None:
-        scope = rules.scope(estate)
+        scope = estate.scope()
         for (owner, application, _), other in self.environments.items():
             if owner != estate.client.slug or application in scope:
                 continue

@@ -84,8 +84,8 @@ class Described:
             return f"list of {self._type(declared['items'])}"
         if kind == "object":
             named = declared.get("patternProperties", {})
-            values: Mapping[str, Any] = declared.get("additionalProperties") or next(iter(named.values()), {})
-            return f"key → {self._type(values)}"
+            values: Any = declared.get("additionalProperties") or next(iter(named.values()), {})
+            return f"key → {self._type(values) if isinstance(values, dict) else 'value'}"
         if declared.get("format") == "date":
             return "`2026-11-28`"
         if "examples" in declared:

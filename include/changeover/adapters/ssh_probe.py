@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _WRITTEN_TO = ("app_root", "host_state_dir", "ansible_remote_tmp")
 _ALWAYS = ("/tmp",)  # noqa: S108  # looked at, not written to
+# What a killed copy leaves behind counts as free, since the next one clears it first (`alone` of the roles). While
+# `.copying` is locked a copy is being made, and nothing there is a left-over.
 _SCRIPT = r"""
 t='	'
 echo "clock$t$(date +%s.%N 2>/dev/null || date +%s)"
@@ -24,8 +26,16 @@ near() { near=$1; while [ ! -e "$near" ] && [ "$near" != / ] && [ "$near" != . ]
 fields() { awk 'NR > 1 { for (i = NF; i > 4; i--) if ($i ~ /^([0-9]+%|-)$/) { print $(i-3), $(i-1); exit } }'; }
 space() {
   near "$1"
+  echo "device$t$1$t$(stat -c %d "$near" 2>/dev/null)"
   echo "bytes$t$1$t$(df -Pk "$near" 2>/dev/null | fields)"
   echo "inodes$t$1$t$(df -Pi "$near" 2>/dev/null | fields)"
+}
+left() {
+  [ ! -e "$1/.copying" ] || flock -n "$1/.copying" true 2>/dev/null || return 0
+  for place in "$1"/restore_points/*.part "$1/imported.part" "$1/.drill"; do
+    [ ! -d "$place" ] || echo "left$t$place$t$(du -sk "$place" 2>/dev/null | cut -f1)"
+    [ ! -d "$place" ] || echo "device$t$place$t$(stat -c %d "$place" 2>/dev/null)"
+  done
 }
 writable() {
   near "$1"
@@ -65,6 +75,8 @@ def _script(host: Host) -> str:
     written = [str(path) for name in _WRITTEN_TO if (path := host.variables.get(name))]
     lines = [f"space {shlex.quote(path)}" for path in dict.fromkeys((*written, *_ALWAYS))]
     lines += [f"writable {shlex.quote(path)}" for path in dict.fromkeys(written)]
+    if app_root := host.variables.get("app_root"):
+        lines.append(f"left {shlex.quote(str(app_root))}")
     if state := host.variables.get("host_state_dir"):
         lines.append(f"lock {shlex.quote(f'{state}/lock.json')}")
     lines += [f"python {shlex.quote(_interpreter(host))}", "echo finished"]
@@ -98,6 +110,10 @@ def _facts(answer: ProbeResult) -> HostFacts:
         memory_bytes=memory[0] * 1024 if memory else None,
         memory_available_bytes=memory[1] * 1024 if memory else None,
         load=_decimal(single.get("load", "")),
+        leftovers={
+            path: int(text) * 1024 for (kind, path), text in by_path.items() if kind == "left" and text.isdecimal()
+        },
+        devices={path: int(text) for (kind, path), text in by_path.items() if kind == "device" and text.isdecimal()},
         processors=next(iter(_numbers(single.get("processors", ""), 1)), None),
     )
 

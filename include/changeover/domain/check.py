@@ -45,6 +45,7 @@ class Check(Document):
     """Whole numbers; the unit is the end of the name (`_bytes`, `_percent`, `_milliseconds`, `_hours`)."""
     remediation: Line
     source: Line = "Changeover"
+    """Where it comes from: lines of docs/cases.md, or ours."""
     audience: Literal["provider", "client"] = "provider"
     """Whose a finding of this check is to act on."""
     groups: tuple[Name, ...] = ()

@@ -37,7 +37,9 @@ class HostFacts:
     """Average over the last minute."""
     processors: int | None = None
     leftovers: Mapping[str, int] = field(default_factory=dict)
-    """Path → bytes that left-overs of our own failed tries hold there."""
+    """Path → bytes that left-overs of our own failed tries hold there; the next try clears them."""
+    devices: Mapping[str, int] = field(default_factory=dict)
+    """Path → number of the device it lies on: paths of one device share its space."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from changeover.domain.estate import Document, Name, Person
+from changeover.domain.estate import IMPORT, Document, Name, Person
 from changeover.domain.plan import Line, VersionText
 from changeover.domain.window import Day
 
@@ -148,7 +148,7 @@ _WANTED = {
     "requested_by": "who asks for the change, by login (--requester)",
     "approval.by": "who approves, by login; never the requester (--approver)",
     "support.accepted_by.by": "who takes the application over, by login (--support)",
-    "participants": "people; the CMDB knows none of this client",
+    "participants": f"people; the CMDB knows none of this client: {IMPORT}",
     "environments": "a baseline and at least one environment (--environment)",
 }
 """Path in the plan → what is wanted there."""
@@ -164,7 +164,7 @@ def _missing(document: Mapping[str, Any]) -> Iterator[str]:
     for entry in document["environments"]:
         where = f"environments.{entry['name']}"
         if entry["kind"] is None:
-            yield f"{where}.kind: unknown to the CMDB and not one of {', '.join(KINDS)}; import the client's estate"
+            yield f"{where}.kind: unknown to the CMDB and not one of {', '.join(KINDS)}; {IMPORT}"
         if entry["window"] is None:
             yield f"{where}.window: when it may be worked on (`windows` of the intake, or --any-time REASON)"
 
@@ -186,7 +186,7 @@ def _unknown(intake: Intake, known: Known, names: tuple[str, ...]) -> Iterator[s
             if name not in known.environments:
                 yield (
                     f"environments.{name}: the CMDB has no environment {name!r} of {intake.client}/{intake.application}"
-                    "; import the client's estate"
+                    f"; {IMPORT}"
                 )
 
 

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from changeover.domain.certificates import too_short
 from changeover.domain.check import Check
+from changeover.domain.disk_space import HostSpace, gib, needs, rooms, whole
 from changeover.domain.estate import EstateEnvironment, Host
 from changeover.domain.facts import HostFacts, ReadinessFacts, Report
 from changeover.domain.plan import Plan
@@ -67,6 +68,11 @@ class HostQuestion:
     @property
     def report(self) -> Report:
         return self.facts.reports.get(self.host.name) or {}
+
+    @property
+    def space(self) -> HostSpace:
+        named = (self.host.variables.get(key) for key in ("app_root", "host_state_dir"))
+        return HostSpace(self.probe, self.report, tuple(str(path) for path in named if path))
 
     @property
     def version(self) -> str | None:
@@ -136,38 +142,27 @@ def _leg_to(release: ReleaseRecord) -> tuple[ReleaseRecord, str]:
 
 
 def disk_space(q: HostQuestion) -> Said:
-    database = _whole((q.report.get("sizes") or {}).get("database_bytes"))
+    database = whole((q.report.get("sizes") or {}).get("database_bytes"))
     if database is None:
         return no("the size of the database could not be read")
-    app_root = str(q.host.variables.get("app_root", ""))
-    factor = Fraction(str(q.release.requires.disk_factor)) + q.facts.legs - 1  # a restore point more for each leg more
+    app_root, factor = str(q.host.variables.get("app_root", "")), Fraction(str(q.release.requires.disk_factor))
+    wanted = needs(q.report, database, app_root=app_root, factor=factor, legs=q.facts.legs)
+    if isinstance(wanted, str):
+        return no(wanted)
     room = (q.release.requires.resources and q.release.requires.resources.disk_mib) or 0
-    wanted = ceil(database * factor) + (room << 20)
-    other = int(q.check.limit("other_free_bytes"))
-    said = [_space(q, path, wanted if path == app_root else other) for path in _paths(q)]
-    if not said:
-        return no("no path to measure is known")
-    return _all(said)
-
-
-def _space(q: HostQuestion, path: str, wanted: int) -> Said:
-    free, total = _measure(q, path, "bytes"), _measure(q, path, "total_bytes")
-    if free is None or total is None:
-        return no(f"{path}: free space could not be read")
-    keep = ceil(total * q.check.limit("keep_free_percent") / 100)
-    ours = sum(size for place, size in _leftovers(q).items() if _under(place, path))
-    text = f"{path}: {_gib(free)} free" + (f" and {_gib(ours)} held by left-overs of our own tries" if ours else "")
-    need = f"{_gib(wanted + keep)} wanted ({_gib(wanted)} for the upgrade, {_gib(keep)} kept free)"
-    return Said(free + ours >= wanted + keep, f"{text}, {need}")
+    wanted[app_root] = wanted.get(app_root, Fraction(0)) + (room << 20)
+    keep, other = int(q.check.limit("keep_free_percent")), int(q.check.limit("other_free_bytes"))
+    said = [Said(*room.enough(keep)) for room in rooms(q.space, wanted, other=other)]
+    return _all(said) if said else no("no path to measure is known")
 
 
 def inodes(q: HostQuestion) -> Said:
-    said = [_inodes_of(q, path) for path in _paths(q)]
+    said = [_inodes_of(q, path) for path in q.space.paths]
     return _all(said) if said else no("no path to measure is known")
 
 
 def _inodes_of(q: HostQuestion, path: str) -> Said:
-    free, total = _measure(q, path, "inodes"), _measure(q, path, "total_inodes")
+    free, total = q.space.measure(path, "inodes"), q.space.measure(path, "total_inodes")
     if free is None or total is None:
         return no(f"{path}: free inodes could not be read")
     if total == 0:
@@ -181,7 +176,7 @@ def memory(q: HostQuestion) -> Said:
     if free is None or total is None:
         return no("memory could not be read")
     wanted = max(int(q.check.limit("available_bytes")), ceil(total * q.check.limit("available_percent") / 100))
-    return Said(free >= wanted, f"{_gib(free)} of {_gib(total)} memory available, {_gib(wanted)} wanted")
+    return Said(free >= wanted, f"{gib(free)} of {gib(total)} memory available, {gib(wanted)} wanted")
 
 
 def load(q: HostQuestion) -> Said:
@@ -310,43 +305,6 @@ def _as_expected(kind: str, wanted: Iterable[str], found: object) -> Said:
     faults = [f"{kind} {name} is missing" for name in sorted(wanted - set(found))]
     faults += [f"{kind} {name} is on neither plan nor record" for name in sorted(set(found) - wanted)]
     return no("; ".join(faults)) if faults else yes(", ".join(sorted(wanted)) or f"no {kind} expected, none found")
-
-
-def _paths(q: HostQuestion) -> list[str]:
-    """Every path that is named or was measured: what one side forgot is a fact that could not be read."""
-    named = [str(path) for key in ("app_root", "host_state_dir") if (path := q.host.variables.get(key))]
-    return sorted({*named, *q.probe.free_bytes, *(q.report.get("free") or {})})
-
-
-def _measure(q: HostQuestion, path: str, what: str) -> int | None:
-    """The smaller of what the probe and the report saw."""
-    probed = {
-        "bytes": q.probe.free_bytes, "total_bytes": q.probe.total_bytes,
-        "inodes": q.probe.free_inodes, "total_inodes": q.probe.total_inodes,
-    }[what].get(path)  # fmt: skip
-    reported = ((q.report.get("free") or {}).get(path) or {}).get(what)
-    return min((size for size in (_whole(probed), _whole(reported)) if size is not None), default=None)
-
-
-def _leftovers(q: HostQuestion) -> dict[str, int]:
-    return {**(q.report.get("leftovers") or {}), **q.probe.leftovers}
-
-
-def _under(place: str, path: str) -> bool:
-    return place == path or place.startswith(path.rstrip("/") + "/")
-
-
-def _whole(value: object) -> int | None:
-    """A number of bytes or inodes; anything else counts as not read."""
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _gib(size: int) -> str:
-    if size and size < 1 << 27:
-        return f"{size / (1 << 20):.2f} MiB"
-    return f"{size / (1 << 30):.3f} GiB"
 
 
 def _all(said: list[Said]) -> Said:

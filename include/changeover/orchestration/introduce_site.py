@@ -17,16 +17,11 @@ if TYPE_CHECKING:
 
 def import_estate(settings: Settings, path: Path, *, reset: bool = False) -> None:
     """Make the CMDB hold the estate of this file; with `reset` also the versions it says, whatever runs recorded."""
-    import yaml
-    from pydantic import ValidationError
-
     from changeover.adapters.cmdb_sql import SqlCmdb
-    from changeover.domain.estate import Estate
+    from changeover.adapters.document_files import demand
+    from changeover.adapters.estate_files import THEN, read_estate
 
-    try:
-        estate = Estate.model_validate(yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader))
-    except (OSError, yaml.YAMLError, ValidationError) as exc:
-        raise ChangeoverError(f"The estate cannot be read: {exc}", where=str(path), then="correct the file") from exc
+    estate = demand(read_estate(path), then=THEN)
     cmdb = SqlCmdb(settings.cmdb_url)
     try:
         cmdb.import_estate(estate, reset=reset)

@@ -42,6 +42,11 @@ def of_check(title: str, code: int | None, took: timedelta, *, expected: int = 0
     return Result(title, took, failed=int(bool(trouble)), trouble=trouble)
 
 
+def of_demo(title: str, took: timedelta, untrue: tuple[str, ...]) -> Result:
+    """A demonstration that ended with its code is well when the ledger has nothing against it."""
+    return Result(title, took, failed=int(bool(untrue)), trouble="; ".join(untrue))
+
+
 def of_tests(title: str, code: int | None, took: timedelta, report: Path) -> Result:
     """Counts come from pytest's own report; a run without one, or one that tested nothing, is a failure."""
     if code == NOTHING_COLLECTED:

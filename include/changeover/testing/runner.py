@@ -11,14 +11,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from changeover.errors import ChangeoverError
 from changeover.settings import PROJECT
-from changeover.testing import capabilities, results
+from changeover.testing import capabilities, demos, results
 from changeover.testing.results import Result
-from changeover.testing.rings import BIN, RINGS, Check, Step, Tests, steps
+from changeover.testing.rings import BIN, RINGS, Check, Demo, Step, Tests, steps
 
 
 def run(ring: str = "default") -> int:
@@ -47,12 +47,28 @@ def _run(step: Step, scratch: Path, number: int) -> Result:
 
     if isinstance(step, Check):
         code = execute(step.command, step.limit, _environment(scratch))
-        return results.of_check(step.title, code, took(), expected=step.expected)
+        return results.of_check(step.title, code, took())
+    if isinstance(step, Demo):
+        return demonstrate(step, scratch)
     if absent := [name for name in step.directories if not (PROJECT / name).is_dir()]:
         return Result(step.title, took(), failed=1, trouble=f"{', '.join(absent)}: no such directory")
     report = scratch / f"{number}.xml"
     code = execute(step.command(report), step.limit, _environment(scratch))
     return results.of_tests(step.title, code, took(), report)
+
+
+def demonstrate(step: Demo, scratch: Path) -> Result:
+    """Whether it ended with its code, and the ledger agrees with what it is to show."""
+    environment, since, begun = _environment(scratch), datetime.now(UTC), time.monotonic()
+    code = execute(step.command, step.limit, environment)
+    took = timedelta(seconds=time.monotonic() - begun)
+    if code != step.expected:
+        return results.of_check(step.title, code, took, expected=step.expected)
+    report = demos.newest(step.report, environment, since=since)
+    if isinstance(report, str):
+        return results.of_demo(step.title, took, (report,))
+    _say(demos.figures(report, took, step.fault))
+    return results.of_demo(step.title, took, demos.untrue(report, step.fault))
 
 
 def execute(command: tuple[str, ...], limit: timedelta, environment: Mapping[str, str]) -> int | None:

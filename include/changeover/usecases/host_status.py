@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from changeover.domain.estate import Host
+from changeover.domain.estate import IMPORT, Host
 from changeover.domain.execution import execution_token
 from changeover.domain.host_lock import (
     Controller,
@@ -129,7 +129,7 @@ def places_of(cmdb: Cmdb, plans: Sequence[Plan], environments: Iterable[str] = (
             raise CmdbError(
                 "the CMDB does not know this environment",
                 where=f"{client} {application} {name}",
-                then="import the client's estate",
+                then=IMPORT,
             )
         places.append(Place(client, application, name, found.hosts))
     return tuple(places)

@@ -126,7 +126,7 @@ def look(case: Case) -> RunSettlement:
         needs = standing_still(case)
     elif outcome is None:
         needs = ("the run has no outcome",)
-    elif driver is not Driver.GOES_ON and outcome is not None and not any(one.needs for one in found):
+    elif not any(one.needs for one in found):
         needs = _open_change(case, outcome)
     return RunSettlement(upgrade.run.key, driver, found, needs, tuple(broken), tuple(holds.values()))
 

@@ -313,7 +313,8 @@ def _hosts(environment: Environment, around: Surroundings) -> Branch:
     if known is None:
         return Branch(
             "hosts",
-            f"{environment.name!r} is not in the CMDB; a run is refused until its estate is imported",
+            f"{environment.name!r} is not in the CMDB; a run is refused until its estate is imported "
+            "(./changeover cmdb import FILE)",
         )
     if isinstance(known, str):
         return Branch("hosts", f"unknown: {known}")

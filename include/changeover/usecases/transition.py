@@ -10,7 +10,7 @@ from changeover.domain.batch import canary_faults
 from changeover.domain.change import MODELS, ChangeModel, ChangeState
 from changeover.domain.change_control import pre_approval_lapsed
 from changeover.domain.cover import contract_lapses
-from changeover.domain.estate import Host
+from changeover.domain.estate import IMPORT, Host
 from changeover.domain.finding import Finding
 from changeover.domain.gate import CheckResult, CheckState, GateResult
 from changeover.domain.plan import Mode
@@ -122,9 +122,8 @@ def resolve_hosts(upgrade: Upgrade, cmdb: Cmdb) -> tuple[dict[str, tuple[Host, .
     for environment in upgrade.plan.environments:
         recorded = cmdb.environment(upgrade.plan.client, upgrade.plan.application, environment.name)
         if recorded is None or not recorded.hosts:
-            faults.append(
-                f"the CMDB has no host for {upgrade.plan.client}/{upgrade.plan.application}/{environment.name}"
-            )
+            place = f"{upgrade.plan.client}/{upgrade.plan.application}/{environment.name}"
+            faults.append(f"the CMDB has no host for {place}; {IMPORT}")
             continue
         hosts[environment.name] = recorded.hosts
         if environment.batches:

@@ -201,6 +201,7 @@ def _make_role(server: Postgres) -> None:
     if ROLE not in server.run("psql", "-XqAt", "-d", "postgres", "-c", "select rolname from pg_roles").split():
         server.run("psql", "-Xq", "-d", "postgres", "-c", f"create role {ROLE} login createdb")
         server.run("psql", "-Xq", "-d", "postgres", "-c", f"alter role {ROLE} set jit = off")
+    server.run("psql", "-Xq", "-d", "postgres", "-c", f"grant pg_read_all_settings to {ROLE}")
 
 
 def _old_requirements() -> list[str]:

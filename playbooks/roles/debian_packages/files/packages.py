@@ -190,7 +190,11 @@ def free(place):
     while not path.exists():
         path = path.parent
     about = os.statvfs(path)
-    sizes = {"bytes": about.f_bavail * about.f_frsize, "total_bytes": about.f_blocks * about.f_frsize}
+    sizes = {
+        "device": path.stat().st_dev,
+        "bytes": about.f_bavail * about.f_frsize,
+        "total_bytes": about.f_blocks * about.f_frsize,
+    }
     return dict(sizes, inodes=about.f_favail, total_inodes=about.f_files)
 
 
@@ -216,7 +220,7 @@ def report(about):
         "customisations": {path: {"kind": "settings"} for path in settings(about["packages"])},
         "settings": {},
         "integrations": {},
-        "sizes": {"database_bytes": 0, "app_bytes": 0},
+        "sizes": {"database_bytes": 0, "app_bytes": 0, "copies": {}},
         "free": {place: free(place) for place in (about["app_root"], about["state_dir"], *PLACES)},
         "packages": {
             "states": found,
@@ -304,6 +308,16 @@ def old_deb(package, version, sources, target):
 def identity(about):
     """Whose copy this is: it goes back to no other host and to no other data."""
     return {"host": about["host"], "data": " ".join(about["data"])}
+
+
+@contextlib.contextmanager
+def alone(app_root):
+    """One copy at a time. What a killed try left half made is nobody's then; readiness counted its space as free."""
+    with (app_root / ".copying").open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for place in [*app_root.glob("restore_points/*.part"), app_root / "imported.part", app_root / ".drill"]:
+            shutil.rmtree(place, ignore_errors=True)
+        yield
 
 
 def take(about):
@@ -528,4 +542,14 @@ VERBS = {
     "export": export,
     "import": take_over,
 }
-print(json.dumps(VERBS[sys.argv[1]](json.loads(sys.argv[2]))))
+
+
+def main(verb, text):
+    about = json.loads(text)
+    if verb not in ("take", "drill"):
+        return VERBS[verb](about)
+    with alone(Path(about["app_root"])):
+        return VERBS[verb](about)
+
+
+print(json.dumps(main(*sys.argv[1:])))

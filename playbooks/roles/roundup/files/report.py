@@ -109,6 +109,7 @@ def free(place):
         path = path.parent
     about = os.statvfs(path)
     return {
+        "device": path.stat().st_dev,
         "bytes": about.f_bavail * about.f_frsize,
         "total_bytes": about.f_blocks * about.f_frsize,
         "inodes": about.f_favail,
@@ -147,8 +148,13 @@ def main(text):
         "customisations": {},
         "settings": {},
         "integrations": integrations(site),
-        "sizes": {"database_bytes": size(tracker / "db"), "app_bytes": size(app_root)},
-        "free": {place: free(place) for place in (site["app_root"], site["state_dir"])},
+        # A restore point is proven below app_root, and put back beside the tracker that holds the database.
+        "sizes": {
+            "database_bytes": size(tracker / "db"),
+            "app_bytes": size(app_root),
+            "copies": {str(app_root): 1, str(tracker): 1},
+        },
+        "free": {place: free(place) for place in (site["app_root"], site["state_dir"], site["tracker"])},
     }
     if (tracker / "db/db").exists():
         report.update(of_tracker(site, tracker, release))

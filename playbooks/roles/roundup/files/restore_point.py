@@ -8,6 +8,7 @@ renamed when whole; nothing here writes into one that exists.
 import configparser
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -115,6 +116,16 @@ def described(point):
     known = json.loads((point / "point.json").read_text(encoding="utf-8"))
     total = sum(file.stat().st_size for file in point.rglob("*") if file.is_file())
     return dict(known, path=str(point), digest=digest(point / "SHA256SUMS"), bytes=total)
+
+
+@contextlib.contextmanager
+def alone(app_root):
+    """One copy at a time. What a killed try left half made is nobody's then; readiness counted its space as free."""
+    with (app_root / ".copying").open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for place in [*app_root.glob("restore_points/*.part"), app_root / "imported.part", app_root / ".drill"]:
+            shutil.rmtree(place, ignore_errors=True)
+        yield
 
 
 def take(about):
@@ -242,4 +253,14 @@ def set_address(path, url):
 
 
 VERBS = {"take": take, "drill": drill, "restore": restore, "export": export, "import": take_over}
-print(json.dumps(VERBS[sys.argv[1]](json.loads(sys.argv[2]))))
+
+
+def main(verb, text):
+    about = json.loads(text)
+    if verb not in ("take", "drill", "import"):
+        return VERBS[verb](about)
+    with alone(Path(about["app_root"])):
+        return VERBS[verb](about)
+
+
+print(json.dumps(main(*sys.argv[1:])))

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -159,11 +160,61 @@ def free(place):
         path = path.parent
     about = os.statvfs(str(path))
     return {
+        "device": path.stat().st_dev,
         "bytes": about.f_bavail * about.f_frsize,
         "total_bytes": about.f_blocks * about.f_frsize,
         "inodes": about.f_favail,
         "total_inodes": about.f_files,
     }
+
+
+def is_here(address):
+    """Whether an address of the server is one of this host's; a socket of its file system has none."""
+    if address is None:
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family) as own:
+        own.bind((address, 0))
+        return True
+    return False
+
+
+def data_place(site):
+    """Where the server keeps its databases, and the space there; else None and who does what about it."""
+    told, server = site["server"], "the database server %(host)s:%(port)s" % site["pg"]
+    if told["free_bytes"]:
+        size = int(told["free_bytes"])
+        return server, {"bytes": size, "total_bytes": size, "inodes": 0, "total_inodes": 0}
+    query = (
+        "select host(inet_server_addr()) as address,"
+        " (select setting from pg_settings where name = 'data_directory') as place"
+    )
+    known = psql(site, query, "postgres")[0]
+    place = told["data"] or known["place"]
+    if not told["data"] and not is_here(known["address"]):
+        return None, "%s is another machine: name in the CMDB what is free there, as tryton_pg_free_bytes" % server
+    if not place:
+        wanted = "grant pg_read_all_settings to %s, or name it in the CMDB as tryton_pg_data" % site["pg"]["user"]
+        return None, "%s does not tell its data directory: %s" % (server, wanted)
+    try:
+        if Path(place).is_dir():
+            return place, free(place)
+    except OSError as exc:
+        return None, "the data directory %s of %s cannot be looked at: %s" % (place, server, exc.strerror)
+    return None, "the data directory %s of %s is not on this host" % (place, server)
+
+
+def room(site):
+    """Where copies of whole databases are made, with weights, and what is free there; or why that is unknown."""
+    if not site["migrates"]:
+        return {"copies": {}}, {}
+    place, space = data_place(site)
+    return ({"copies": None, "copies_fault": space}, {}) if place is None else ({"copies": {place: 1}}, {place: space})
+
+
+def scratch(site):
+    """How the databases are called that proofs of this database's restore points were left in."""
+    return "drill_%s_" % hashlib.sha256(site["database"].encode()).hexdigest()[:8]
 
 
 def of_database(site, found):
@@ -189,8 +240,11 @@ def main(text):
     release = (app_root / "current").resolve()
     found = distributions(release)
     running, fault = version(site, release)
-    here = "select pg_database_size(datname) as bytes from pg_database where datname = '%s'" % site["database"]  # noqa: S608
-    databases = psql(site, here, "postgres")
+    here = "select datname as name, pg_database_size(oid) as bytes from pg_database where datname = '%s'"
+    drills = " or left(datname, 15) = '%s'" % scratch(site)
+    sizes = {row["name"]: row["bytes"] for row in psql(site, here % site["database"] + drills, "postgres")}
+    database = sizes.pop(site["database"], None)
+    copied, space = room(site)
     report = {
         "application": "tryton",
         "version": running,
@@ -202,10 +256,11 @@ def main(text):
         "customisations": customisations(site, release, found),
         "settings": settings(app_root / "etc/trytond.conf"),
         "integrations": integrations(site),
-        "sizes": {"database_bytes": databases[0]["bytes"] if databases else 0, "app_bytes": size(app_root)},
-        "free": {place: free(place) for place in (site["app_root"], site["state_dir"])},
+        "sizes": dict(copied, database_bytes=database or 0, app_bytes=size(app_root)),
+        "free": dict({place: free(place) for place in (site["app_root"], site["state_dir"])}, **space),
+        "leftovers": {"%s/%s" % (place, name): left for place in space for name, left in sizes.items() if left},
     }
-    if databases:
+    if database is not None:
         report.update(of_database(site, found))
     print(json.dumps(report))
 

@@ -8,6 +8,7 @@ one that exists.
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -121,6 +122,28 @@ def described(point):
     return dict(known, path=str(point), digest=digest(point / "SHA256SUMS"), bytes=total)
 
 
+@contextlib.contextmanager
+def alone(app_root):
+    """One copy at a time. What a killed try left half made is nobody's then; readiness counted its space as free."""
+    with (app_root / ".copying").open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for place in [*app_root.glob("restore_points/*.part"), app_root / "imported.part", app_root / ".drill"]:
+            shutil.rmtree(str(place), ignore_errors=True)
+        yield
+
+
+def scratch(about):
+    """How databases are called that a restore point of this database is proven in."""
+    return "drill_%s_" % hashlib.sha256(about["database"].encode()).hexdigest()[:8]
+
+
+def drop_scratch(about):
+    """Of proofs that were killed; there is no other proof at work."""
+    query = "select datname from pg_database where left(datname, 15) = '%s'" % scratch(about)  # noqa: S608
+    for (name,) in ask(about, "postgres", query):
+        postgres(about, "dropdb", "--if-exists", "--force", name)
+
+
 def take(about):
     """A label that exists is kept as it is when it is whole; `current` says whether it holds what is there now."""
     app_root, point = Path(about["app_root"]), place(about)
@@ -134,6 +157,7 @@ def take(about):
     part.mkdir(mode=0o700, parents=True)
     shutil.copytree(str(app_root / "etc"), str(part / "etc"), symlinks=True)
     if about["migrates"]:
+        drop_scratch(about)
         dump(about, part / "database.dump")
     known = {
         "label": about["label"],
@@ -159,12 +183,12 @@ def drill(about):
     """Digests, then the whole dump restored into a scratch database and its rows counted."""
     point, known = usable(about)
     if about["migrates"]:
-        scratch = "drill_%s" % hashlib.sha256(("%s %s" % (point, os.getpid())).encode()).hexdigest()[:16]
+        copy = scratch(about) + hashlib.sha256(("%s %s" % (point, os.getpid())).encode()).hexdigest()[:8]
         try:
-            load(about, scratch, point / "database.dump")
-            found, row = counts(about, scratch), canary_row(about, scratch)
+            load(about, copy, point / "database.dump")
+            found, row = counts(about, copy), canary_row(about, copy)
         finally:
-            postgres(about, "dropdb", "--if-exists", "--force", scratch)
+            postgres(about, "dropdb", "--if-exists", "--force", copy)
         if found != known["canary"]:
             raise SystemExit("the restored copy holds %s, the restore point had %s" % (found, known["canary"]))
         if row != known["canary_row"]:
@@ -295,4 +319,14 @@ def use(about):
 
 
 VERBS = {"take": take, "drill": drill, "restore": restore, "export": export, "import": take_over, "use": use}
-print(json.dumps(VERBS[sys.argv[1]](json.loads(sys.argv[2]))))
+
+
+def main(verb, text):
+    about = json.loads(text)
+    if verb not in ("take", "drill", "import"):
+        return VERBS[verb](about)
+    with alone(Path(about["app_root"])):
+        return VERBS[verb](about)
+
+
+print(json.dumps(main(*sys.argv[1:])))
