@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from changeover.adapters.brand_files import load_brand, logo_faults, read_brand
 from changeover.adapters.document_files import DocumentFaults
@@ -108,7 +110,27 @@ def test_a_logo_lies_where_the_brand_lies(tmp_path: Path) -> None:
 
 def test_a_png_is_a_png(tmp_path: Path) -> None:
     assert logo_faults(put(tmp_path / "logo.png", b"GIF89a"), tmp_path)
-    assert logo_faults(put(tmp_path / "logo.png", b"\x89PNG\r\n\x1a\n...."), tmp_path) == ()
+    assert logo_faults(put(tmp_path / "logo.png", _png(40, 10)), tmp_path) == ()
+
+
+def test_a_png_that_was_cut_off_is_the_brands_fault(tmp_path: Path) -> None:
+    whole = _png(40, 10)
+    for cut in (b"\x89PNG\r\n\x1a\n....", whole[: len(whole) // 2]):
+        assert "damaged" in logo_faults(put(tmp_path / "logo.png", cut), tmp_path)[0]
+
+
+@pytest.mark.parametrize("size", ['viewBox="0 0 2000 10"', 'width="2000" height="10px"'])
+def test_a_logo_wider_than_the_header_can_hold_is_refused(tmp_path: Path, size: str) -> None:
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}><rect width="9" height="9"/></svg>'
+    assert "10 times" in logo_faults(put(tmp_path / "logo.svg", svg), tmp_path)[0]
+    assert "10 times" in logo_faults(put(tmp_path / "logo.png", _png(101, 10)), tmp_path)[0]
+    assert logo_faults(put(tmp_path / "logo.png", _png(100, 10)), tmp_path) == ()
+
+
+def _png(width: int, height: int) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (width, height)).save(made, "PNG")
+    return made.getvalue()
 
 
 def test_contrast_is_that_of_the_standard() -> None:

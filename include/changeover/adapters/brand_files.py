@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,6 +22,8 @@ from changeover.domain.brand import Brand
 from changeover.domain.fault import Reading
 
 LARGEST_LOGO = 256 * 1024
+WIDEST_LOGO = 10
+"""times its height; a wider one leaves the header no room for the plan's title"""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _THEN = "correct the brand and its logo; docs/documents.md tells what they may hold"
 _ACTIVE = {"script", "foreignObject", "iframe", "use", "animate", "set", "a", "image", "feImage"}
@@ -73,8 +77,39 @@ def logo_faults(path: Path, branding: Path) -> tuple[str, ...]:
     if len(data) > LARGEST_LOGO:
         return (f"{path.name} has {len(data) // 1024} KiB; a logo has at most {LARGEST_LOGO // 1024}",)
     if path.suffix == ".png":
-        return () if data.startswith(_PNG) else (f"{path.name} is not a PNG picture",)
+        return _png_faults(path.name, data)
     return _svg_faults(path.name, data)
+
+
+def _png_faults(name: str, data: bytes) -> tuple[str, ...]:
+    from PIL import Image
+
+    if not data.startswith(_PNG):
+        return (f"{name} is not a PNG picture",)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            picture.load()
+            return _shape_faults(name, *picture.size)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
+        return (f"{name} is a damaged PNG picture ({exc}); save it again",)
+
+
+def _shape_faults(name: str, width: float, height: float) -> tuple[str, ...]:
+    if width <= WIDEST_LOGO * height:
+        return ()
+    return (f"{name} is {width:g} wide and {height:g} high; a logo is at most {WIDEST_LOGO} times as wide as high",)
+
+
+def _svg_size(root: ET.Element) -> tuple[float, float] | None:
+    sides = [re.fullmatch(r"([0-9.]+)(?:px)?", root.get(side, "")) for side in ("width", "height")]
+    words = (
+        [side[1] for side in sides if side] if all(sides) else re.split(r"[\s,]+", root.get("viewBox", "").strip())[2:]
+    )
+    try:
+        width, height = (float(word) for word in words)
+    except ValueError:
+        return None
+    return width, height
 
 
 def _svg_faults(name: str, data: bytes) -> tuple[str, ...]:
@@ -86,7 +121,8 @@ def _svg_faults(name: str, data: bytes) -> tuple[str, ...]:
         return (f"{name} is not SVG: {exc}",)
     if root.tag != "{http://www.w3.org/2000/svg}svg":
         return (f"{name} is not SVG",)
-    faults = []
+    size = _svg_size(root)
+    faults = list(_shape_faults(name, *size)) if size else []
     for element in root.iter():
         tag = str(element.tag).rsplit("}", 1)[-1]
         if tag in _ACTIVE:
