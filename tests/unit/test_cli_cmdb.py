@@ -59,6 +59,7 @@ def test_the_way_of_the_readme_leads_from_the_sample_to_a_plan_in_order(home: Pa
     words = ["--client", "oakfield", "--application", "roundup", "--to-version", "2.6.0", "--trigger", "client_request"]
     words += ["--reference", "REQ-1", "--dated", "2026-01-05", "--reason", "They asked", "--sow", "SOW-1"]
     words += ["--signed-on", "2026-01-06", "--valid-from", "2026-01-07", "--valid-until", "2098-12-31"]
+    words += ["--contract", "SC-1", "--contract-from", "2026-01-01", "--contract-until", "2098-12-31"]
     words += ["--requester", "tess.moore", "--approver", "helen.oak", "--support", "ravi.shah", "--any-time", "agreed"]
     code, out, err = invoke("plan", "new", *words)
     assert code == 0, out + err

@@ -301,7 +301,7 @@ def test_room_that_the_vendor_asks_for_beside_the_data_is_added() -> None:
     room = Resources(disk_mib=1024, source="the vendor's guide")
     for free, go in ((4 * GIB, True), (4 * GIB - 1, False)):
         probe = {"free_bytes": {**PROBE.free_bytes, ROOT: free}, "total_bytes": {**PROBE.total_bytes, ROOT: 0}}
-        sizes: dict[str, Any] = {"report": {"sizes": {"database_bytes": GIB}}, "disk_factor": 3.0}
+        sizes: dict[str, Any] = {"report": {"sizes": {"database_bytes": GIB, "copies": {ROOT: 1}}}, "disk_factor": 3.0}
         gate = ask(probe=probe, resources=room, **sizes)
         assert gate.passed is go
 
