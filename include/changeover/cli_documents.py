@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
+from changeover.errors import DocumentRefused
 
 if TYPE_CHECKING:
     from datetime import date
@@ -51,7 +52,12 @@ def write(plan: Path, out: Path, asked: Asked) -> int:
         return 1
     ledger, run = chosen
     subject = gather(told, ledger, run=run, start=asked.start)
-    files = wiring.document_files(subject, [name for name in NAMES if name in (asked.only or NAMES)], brand, settings)
+    try:
+        names = [name for name in NAMES if name in (asked.only or NAMES)]
+        files = wiring.document_files(subject, names, brand, settings)
+    except DocumentRefused as exc:
+        typer.echo(f"nothing was written: {exc}", err=True)
+        return 1
     if against := objections(out, files, replace=asked.replace):
         typer.echo("nothing was written:\n" + "\n".join(f"  {reason}" for reason in against), err=True)
         return 1

@@ -57,6 +57,10 @@ class ToolError(ChangeoverError):
     """A library that makes a file (typst) could not."""
 
 
+class DocumentRefused(ChangeoverError):
+    """A document that cannot be printed as it is meant: nobody gets one with something missing."""
+
+
 class NoticeError(ChangeoverError):
     """A channel to people (mail server, webhook) could not be used; the notice is sent later."""
 

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from changeover import cli
 from changeover.adapters import sql
 from changeover.adapters.document_folder import LIST, objections, write_documents
+from changeover.adapters.glyphs import not_printable
 from changeover.adapters.ledger_sql import SqlLedger
 from changeover.adapters.ledger_tables import LEDGER
 from changeover.errors import ChangeoverError
@@ -57,6 +59,39 @@ def test_a_document_that_is_not_known_is_wrong_usage(tmp_path: Path) -> None:
     assert code == 2
     assert "invoice" in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "letters"),
+    [("山田 太郎", "山 (U+5C71), 田 (U+7530)"), ("محمد", "م (U+0645)"), ("Anna 😀", "😀 (U+1F600)")],
+)
+def test_a_name_that_no_font_can_print_is_told_and_nothing_written(tmp_path: Path, name: str, letters: str) -> None:
+    """A signature's name would be a row of empty boxes."""
+    text = papers.NORDWIND.read_text(encoding="utf-8").replace("Anna Berg", name)
+    plan = put(tmp_path / "plans/nordwind/tryton-8.0.yaml", text)
+    code, _, told = invoke(plan, "--out", tmp_path / "out")
+    assert code == 1
+    assert letters in told
+    assert f"“{name}”" in told or name in told
+    assert "put a TrueType font that has them into that directory" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["Đặng Thị Hạnh", "Žofie Šťastná", "Ελένη", "Олена Ковальчук"])
+def test_a_name_that_the_fonts_can_print_is_printed(tmp_path: Path, name: str) -> None:
+    text = papers.NORDWIND.read_text(encoding="utf-8").replace("Anna Berg", name)
+    plan = put(tmp_path / "plans/nordwind/tryton-8.0.yaml", text)
+    code, _, told = invoke(plan, "--out", tmp_path / "out", "--only", "participants-raci")
+    assert code == 0, told
+    pages = PdfReader(tmp_path / "out/participants-raci.pdf").pages
+    assert name in " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+def test_a_letter_in_a_drawing_is_found_and_its_marks_are_none() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><style>.山{}</style><text id="田">Kick&amp;off 太郎</text></svg>'
+    assert not_printable({"pages": [svg], "logo": [1]}, frozenset(map(ord, "Kick&of "))) == (
+        "太 (U+592A), 郎 (U+90CE) in “Kick&off 太郎”",
+    )
 
 
 def test_every_fault_of_the_plan_is_told_and_nothing_written(tmp_path: Path) -> None:

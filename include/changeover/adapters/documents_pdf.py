@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from changeover.adapters.glyphs import SHOWN, letters_of, not_printable
 from changeover.adapters.paper_data import Printed, breakable, logo_bytes, paper_data
 from changeover.adapters.process_map.layout import Canvas
 from changeover.domain.paper import Paper
-from changeover.errors import ToolError
+from changeover.errors import DocumentRefused, ToolError
 
 FAMILY = "Liberation Sans"
 
@@ -31,6 +32,10 @@ class Typesetter:
 
         return typst.Fonts(include_system_fonts=False, font_paths=[self.templates / "fonts"])
 
+    @cached_property
+    def _letters(self) -> frozenset[int]:
+        return letters_of(self.templates / "fonts")
+
     def paper(self, paper: Paper, printed: Printed) -> bytes:
         data = paper_data(paper, printed, soften=breakable)
         return self._set("document.typ", {**data, "logo": logo_bytes(printed.brand)})
@@ -43,6 +48,13 @@ class Typesetter:
     def _set(self, template: str, data: dict[str, Any]) -> bytes:
         import typst
 
+        if lacking := not_printable(data, self._letters):
+            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+            raise DocumentRefused(
+                f"no font has the letters {'; '.join(lacking[:SHOWN])}{more}: they would be printed as empty boxes",
+                where=str(self.templates / "fonts"),
+                then="put a TrueType font that has them into that directory, or write the text in other letters",
+            )
         families = sorted(set(self._fonts.families()) - {FAMILY})
         inputs = {"data": json.dumps({**data, "fonts": [FAMILY, *families]})}
         noon = datetime(self.dated.year, self.dated.month, self.dated.day, 12, tzinfo=UTC)
