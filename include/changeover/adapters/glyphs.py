@@ -28,7 +28,7 @@ def letters_of(fonts: Path) -> frozenset[int]:
 
 def not_printable(data: Any, known: frozenset[int]) -> tuple[str, ...]:
     """The texts in a document's data that hold letters of no font: each with these letters and their code points."""
-    told = {}
+    told: dict[str, None] = {}
     for text in _texts(data):
         lacking = dict.fromkeys(c for c in text if ord(c) not in known and unicodedata.category(c) not in _NOT_PRINTED)
         if lacking:
