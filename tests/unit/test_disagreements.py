@@ -198,6 +198,18 @@ def test_long_ended_runs_are_not_asked_any_more_unless_they_were_never_proven(wo
     assert keys(look(world, PlayedAirflow("failed"))) == [("lock-of-ended-run", "prod1")]
 
 
+def test_a_host_that_is_away_after_a_proven_end_is_nobodys_alarm(world: World, upgrade: Upgrade) -> None:
+    """It is switched off for the night: nothing of it is in doubt. Of an open run's host everything is."""
+    world.unreachable.add("train1")
+    assert ("host-not-asked", "train1") in keys(look(world))
+    world.ledger.record_outcome(upgrade.run.key, "training", Verdict(Outcome.SUCCESSFUL), world.now)
+    assert ("host-not-asked", "train1") not in keys(look(world))
+    world.unreachable.add("prod1")
+    assert ("host-not-asked", "prod1") in keys(look(world))
+    world.ledger.record_outcome(upgrade.run.key, "", Verdict(Outcome.REFUSED), world.now)
+    assert look(world, PlayedAirflow("failed")).disagreements == ()
+
+
 def test_what_cannot_be_asked_is_told_and_hides_nothing_else(world: World, upgrade: Upgrade) -> None:
     class NoKeys(World):
         def credentials(self, connections: Sequence[str]) -> Credentials:

@@ -42,6 +42,8 @@ class StoryOfRun:
     """Since when its DAG is seen paused in Airflow; None where it is not."""
     outcomes: Mapping[str, str] = field(default_factory=dict)
     """Host → how its environment ended, where that is proven and nobody closed it."""
+    unsettled: frozenset[str] = frozenset()
+    """Hosts about which the run has not proven yet what is true; none once it ended proven."""
     tokens: frozenset[str] = frozenset()
     """Of the executions that tasks of Airflow began."""
 
@@ -73,7 +75,8 @@ def of_hosts(
     """Hosts against ledger and Airflow. `ended`: run of a lock → its outcome; runs not in the ledger are missing."""
     by_name = {hold.host: hold for hold in holds}
     away = {host for story in stories.values() for hosts in _at_work(story).values() for host in hosts}
-    found = [_not_asked(hold) for hold in by_name.values() if not hold.reached and hold.host not in away]
+    asked_for = {host for story in stories.values() for host in story.unsettled} - away
+    found = [_not_asked(hold) for hold in by_name.values() if not hold.reached and hold.host in asked_for]
     found += [one for hold in by_name.values() if (one := _of_lock(hold, stories, ended))]
     found += [one for hold in by_name.values() if (one := _of_marker(hold, stories))]
     for story in stories.values():

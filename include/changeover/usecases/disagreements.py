@@ -85,16 +85,21 @@ def _story(run: Run, ledger: Ledger, workflow: Workflow, before: Implementing, b
     except ChangeoverError as exc:
         broken.append(f"{run.key}: {exc}")
         driver = Driver.NO_ANSWER
+    outcome = _outcome(run.key, ledger)  # read last: Airflow's run ends only after this was written
+    closed = closed_by(mark for mark in ledger.marks(run.key, kind=MarkKind.SETTLED) if not mark.environment)
+    proven = _proven(run, ledger)
+    hosts = {host.name for hosts in ledger.frozen_hosts(run.key).values() for host in hosts}
     return StoryOfRun(
         run.key,
         run.opened_at,
         driver,
         dag=run.dag_id,
-        outcome=_outcome(run.key, ledger),  # read last: Airflow's run ends only after this was written
-        closed_by=closed_by(mark for mark in ledger.marks(run.key, kind=MarkKind.SETTLED) if not mark.environment),
+        outcome=outcome,
+        closed_by=closed,
         paused_since=paused_since(ledger.marks(run.key)),
         implementing={place: hosts for (place, n), hosts in before.items() if (place, n) in after},
-        outcomes=_proven(run, ledger),
+        outcomes=proven,
+        unsettled=frozenset(hosts - proven.keys()) if outcome in (None, *UNPROVEN) and not closed else frozenset(),
         tokens=tokens_of(step for step in ledger.steps(run.key) if step.task),
     )
 
