@@ -56,7 +56,7 @@ class AnsibleExecutor:
         *,
         ssh_options: tuple[str, ...] = (),
         verbosity: int = 0,
-        poll: timedelta = timedelta(milliseconds=100),
+        poll: timedelta = timedelta(milliseconds=40),
         patience: timedelta = timedelta(seconds=40),
     ) -> None:
         self._playbooks = playbooks.absolute()
