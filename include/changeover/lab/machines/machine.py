@@ -143,7 +143,7 @@ def boot(one: Machine, base: Path, key: Path) -> None:
 
 def wait_until_booted(one: Machine) -> None:
     until = time.monotonic() + BOOTED_WITHIN
-    while not answers(one):
+    while not (answers(one) and lets_people_in(one)):
         if not runs(one) or time.monotonic() > until:
             raise LabError(f"{one.name} did not boot", where=str(one.log), then="read that log")
         time.sleep(0.1)
@@ -156,6 +156,14 @@ def runs(one: Machine) -> bool:
 def answers(one: Machine) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((one.address, 22), timeout=2) as connection:
         return connection.recv(4) == b"SSH-"
+    return False
+
+
+def lets_people_in(one: Machine) -> bool:
+    """Its SSH server greets before that: until its boot is through, PAM turns everybody but root away."""
+    with contextlib.suppress(LabError):
+        said = run_inside(one, "systemctl", "is-active", "systemd-user-sessions.service").stdout
+        return said.strip() == b"active"
     return False
 
 
