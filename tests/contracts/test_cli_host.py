@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,8 +113,14 @@ def test_a_named_person_takes_the_lock_of_a_dead_run(root: Path, person: str, ru
     put_lock(root, run)
     state = root / "state/production"
     before = json.loads((state / "lock.json").read_text())
-    code, out, _ = release("production-1", "--by", person, "--reason", "the machine burnt")
-    assert code == 0
+    code, out, err = release("production-1", "--by", person, "--reason", "the machine burnt")
+    until = time.monotonic() + 120
+    while not run and "lives on the host" in err + out and time.monotonic() < until:
+        time.sleep(
+            0.5
+        )  # nobody knows whose lock it is: what other tests have at work on this machine stands against it
+        code, out, err = release("production-1", "--by", person, "--reason", "the machine burnt")
+    assert code == 0, err
     assert f"production-1 is free; its lock was taken from {f'run {run}' if run else 'nobody knows whom'}" in out
     assert f"forced by {person}: the machine burnt" in out
     assert not (state / "lock.json").exists()
