@@ -116,9 +116,7 @@ def test_a_named_person_takes_the_lock_of_a_dead_run(root: Path, person: str, ru
     code, out, err = release("production-1", "--by", person, "--reason", "the machine burnt")
     until = time.monotonic() + 120
     while not run and "lives on the host" in err + out and time.monotonic() < until:
-        time.sleep(
-            0.5
-        )  # nobody knows whose lock it is: what other tests have at work on this machine stands against it
+        time.sleep(0.5)  # nobody knows whose it is: what other tests have at work on this machine may hold it
         code, out, err = release("production-1", "--by", person, "--reason", "the machine burnt")
     assert code == 0, err
     assert f"production-1 is free; its lock was taken from {f'run {run}' if run else 'nobody knows whom'}" in out
