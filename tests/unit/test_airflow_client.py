@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from changeover.orchestration.airflow_client import AirflowClient, AirflowError, DagRun, Request
+from changeover.orchestration.airflow_client import SETTLED, AirflowClient, AirflowError, DagRun, Request
 
 RUN = DagRun("nordwind.a", "manual__1", "running", None, None, None)
 
@@ -103,6 +104,29 @@ def test_a_refusal_carries_the_status_and_the_reason() -> None:
         client(airflow).answer(request, "Approve")
     assert refused.value.status == 403
     assert airflow.answered is None
+
+
+def test_an_answer_comes_no_sooner_than_airflow_can_take_it() -> None:
+    """Its scheduler drops an answer that overtakes the end of the asking process; four such fail the gate."""
+    came: list[datetime] = []
+    airflow = TinyAirflow(fail=lambda _request: came.append(datetime.now(UTC)))
+    asked_at = datetime.now(UTC)
+    request = Request(
+        "nordwind.a", "manual__1", "approve", "Go?", "", ("Approve",), ("anna",), None, (), asked_at=asked_at
+    )
+    client(airflow).answer(request, "Approve")
+    assert airflow.answered == "Approve"
+    assert came[-1] >= asked_at + timedelta(seconds=SETTLED)
+
+
+def test_a_request_put_again_by_a_new_try_is_new() -> None:
+    """Airflow keeps the time at which the first try asked."""
+    task = {"dag_id": "a", "dag_run_id": "r", "task_id": "approve", "start_date": "2026-11-25T02:00:07Z"}
+    detail = {"task_instance": task, "subject": "Go?", "options": ["Approve"], "assigned_users": []}
+    detail["created_at"] = "2026-11-25T02:00:00Z"
+    page = {"hitl_details": [detail], "total_entries": 1}
+    (request,) = client(TinyAirflow(fail=lambda _request: httpx.Response(200, json=page))).requests()
+    assert request.asked_at == datetime(2026, 11, 25, 2, 0, 7, tzinfo=UTC)
 
 
 def test_a_locked_database_is_tried_again() -> None:

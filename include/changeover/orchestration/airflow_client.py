@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -17,6 +17,9 @@ from changeover.errors import ChangeoverError
 ENDED = ("success", "failed")
 PATIENCE = 60.0
 """Seconds for which reading is tried again while the API server does not answer (it may be starting again)."""
+SETTLED = 0.75
+"""Seconds that a request is left alone: the scheduler takes an answer that comes before it has heard that the asking
+task's process ended for a task killed from outside, drops the answer, and counts a try (Airflow 3.3.2)."""
 
 
 class AirflowError(ChangeoverError):
@@ -71,6 +74,7 @@ class Request:
     chosen: tuple[str, ...]
     state: str | None = None
     """Of the task that asks. A request whose time is over has no answer, and its task has ended."""
+    asked_at: datetime | None = None
 
     @property
     def waits(self) -> bool:
@@ -243,7 +247,13 @@ class AirflowClient:
                 return tuple(found)
 
     def answer(self, request: Request, option: str, *, comment: str = "") -> None:
-        """Answer as this client's person; `AirflowError` has status 403 for who is not asked, 409 once answered."""
+        """Answer as this client's person; `AirflowError` has status 403 for who is not asked, 409 once answered.
+
+        An answer to a request of this very second waits until Airflow can take it.
+        """
+        if request.asked_at:
+            age = (datetime.now(UTC) - request.asked_at).total_seconds()
+            time.sleep(min(SETTLED, max(0.0, SETTLED - age)))  # the server's clock may be another
         path = f"{_run_path(request.dag_id, request.run_id)}/taskInstances/{_part(request.task_id)}/-1/hitlDetails"
         said = {"comment": comment} if comment else {}
         self._call("PATCH", path, json_body={"chosen_options": [option], "params_input": said})
@@ -398,4 +408,5 @@ def _request(item: Mapping[str, Any]) -> Request:
         answered.get("id"),
         tuple(item.get("chosen_options") or ()),
         task.get("state"),
+        max(filter(None, map(_time, (item.get("created_at"), task.get("start_date")))), default=None),
     )
