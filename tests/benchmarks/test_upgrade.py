@@ -9,8 +9,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +38,7 @@ def test_an_upgrade_costs_hardly_more_than_a_script(tmp_path: Path, capsys: pyte
     """Airflow's side has all gates in it, which a script would not have; both wait a second between the looks."""
     place = Path(f"/var/tmp/cb-{os.getpid()}")
     try:
-        settings, seconds, orders = _through_airflow(tmp_path, place)
+        settings, seconds, orders, took = _through_airflow(tmp_path, place)
         state = lab.reset(SITE, root=place)
         script = _script(tmp_path / "script", orders, settings, state)
         secrets = json.loads(state.secrets_path.read_text())
@@ -44,18 +47,22 @@ def test_an_upgrade_costs_hardly_more_than_a_script(tmp_path: Path, capsys: pyte
             began = time.monotonic()
             subprocess.run(["/bin/sh", script], check=True, stdout=subprocess.DEVNULL)
             peer = time.monotonic() - began
+        alone = _seconds_between(script.parent / "times")
     finally:
         lab.down(SITE, root=place, remove=True)
         shutil.rmtree(place, ignore_errors=True)
     with capsys.disabled():
+        for order, ours, theirs in zip(orders, took, alone, strict=True):
+            sys.stdout.write(f"\n{order.environment:>12} {order.step:22} {ours:6.2f} {theirs:6.2f}")
         sys.stdout.write(
+            f"\nplaybooks alone: {sum(took):.0f} s, in the script {sum(alone):.0f} s"
             f"\nan upgrade, {len(orders)} playbooks: {seconds:.0f} s, as a shell script {peer:.0f} s,"
             f" {seconds / peer:.2f} (load {os.getloadavg()[0]:.1f})\n"
         )
     assert seconds / peer <= MOST
 
 
-def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Order]]:
+def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Order], list[float]]:
     plans = home / "plans"
     source = settings_at(home).plans / PLAN
     text = source.read_text(encoding="utf-8").replace("{length: 1m, interval: 20s}", "{length: 1s, interval: 1s}")
@@ -79,14 +86,27 @@ def _through_airflow(home: Path, place: Path) -> tuple[Settings, float, list[Ord
         ended = client.wait(run, timeout=LONGEST, on_poll=answer, interval=0.25)
         seconds = time.monotonic() - began
         assert ended.state == "success", running.logs()
-    return settings, seconds, _executed(settings, run)
+    return settings, seconds, *_executed(settings, run)
 
 
-def _executed(settings: Settings, run: DagRun) -> list[Order]:
-    """What ran, in its order."""
+def _executed(settings: Settings, run: DagRun) -> tuple[list[Order], list[float]]:
+    """What ran, in its order, and the seconds that each took."""
     folders = settings.executions_directory(run_key(DAG, run.run_id)).iterdir()
-    started = sorted((json.loads((folder / "started.json").read_text())["started_at"], folder) for folder in folders)
-    return [Order.from_json((folder / "spec.json").read_text()) for _, folder in started]
+    ended = sorted(
+        (json.loads((folder / "result.json").read_text()) | {"at": folder} for folder in folders), key=_start
+    )
+    orders = [Order.from_json((result["at"] / "spec.json").read_text()) for result in ended]
+    return orders, [(datetime.fromisoformat(result["ended_at"]) - _start(result)).total_seconds() for result in ended]
+
+
+def _start(result: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(result["started_at"])
+
+
+def _seconds_between(times: Path) -> list[float]:
+    """Every other line is a start, and the next its end."""
+    told = [float(line) for line in times.read_text().split()]
+    return [end - start for start, end in zip(told[::2], told[1::2], strict=True)]
 
 
 def _script(folder: Path, orders: list[Order], settings: Settings, state: lab.LabState) -> Path:
@@ -118,9 +138,9 @@ def _script(folder: Path, orders: list[Order], settings: Settings, state: lab.La
             *("-i", str(inventory), "-e", f"@{write_variables(order, files)}"),
             str(Path(order.playbooks) / order.playbook),
         ]
-        lines.append(
-            " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment.items()), shlex.join(command)])
-        )
+        settled = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        clock = f"date +%s.%N >>{shlex.quote(str(folder / 'times'))}"
+        lines += [clock, f"{settled} {shlex.join(command)}", clock]
     script = folder / "upgrade.sh"
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return script

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from changeover.adapters import bounded_process
-from changeover.adapters.acceptance_suite import PytestAcceptanceSuite
+from changeover.adapters.acceptance_suite import BESIDE, PytestAcceptanceSuite
 from changeover.domain.acceptance import SuiteRun, acceptance_gate
 from changeover.domain.estate import Host
 from changeover.domain.gate import CheckState, GateResult
@@ -171,6 +172,33 @@ class TestInClass:
     assert told.hosts_seen == ("app1", "app2")
     assert gate(told, "app1", "app2").passed
     assert set(told.evidence) == {"acceptance.xml", "acceptance.json", "acceptance.txt"}
+
+
+def test_hosts_are_asked_beside_each_other(run: Runner, tmp_path: Path) -> None:
+    """Each waits for the other: in a row, the first would wait in vain."""
+    told = run(f"""
+import pathlib, time
+
+def test_meets_the_other(host):
+    place = pathlib.Path({str(tmp_path)!r})
+    (place / host.backend.hostname).touch()
+    until = time.monotonic() + 20
+    while not ((place / "app1").exists() and (place / "app2").exists()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+""")
+    assert set(states(told).values()) == {"passed"}
+
+
+def test_there_may_be_more_hosts_than_processes(run: Runner, hosts: list[Host]) -> None:
+    """Every host is asked by one of them, and every test is declared once for each."""
+    everyone = [hosts[number % 2].model_copy(update={"name": f"app{number}"}) for number in range(1, BESIDE + 3)]
+    told = run("def test_one(host): pass\ndef test_two(host): pass\n", on=everyone)
+    names = {host.name for host in everyone}
+    assert len(names) > BESIDE
+    assert set(states(told)) == {(test, name) for test in ("test_one", "test_two") for name in names}
+    assert len(told.declared) == len(told.results) == 2 * len(names)
+    assert set(told.hosts_seen) == names
 
 
 def test_each_kind_of_no_keeps_its_name(run: Runner) -> None:
@@ -464,7 +492,7 @@ def test_a_missing_key_is_told_by_its_connection(run: Runner, hosts: list[Host])
 def test_the_record_agrees_with_junit(run: Runner, tmp_path: Path) -> None:
     run("def test_one(host): pass\ndef test_two(host): assert False\n")
     told = json.loads((tmp_path / "evidence" / "acceptance.json").read_text())
-    junit = (tmp_path / "evidence" / "acceptance.xml").read_text()
-    assert 'tests="4"' in junit
-    assert 'failures="2"' in junit
+    suites = ElementTree.parse(tmp_path / "evidence" / "acceptance.xml").getroot().findall("testsuite")  # noqa: S314
+    assert sum(int(suite.attrib["tests"]) for suite in suites) == len(told["collected"]) == 4
+    assert sum(int(suite.attrib["failures"]) for suite in suites) == 2
     assert [r["state"] for r in told["results"]].count("failed") == 2

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,19 +36,49 @@ def start(
 
 def finish(process: subprocess.Popen[bytes], *, line: str = "", limit: timedelta) -> int:
     """Say `line` to it, wait, and end whatever is left of the group; a negative answer is the signal that killed it."""
-    until = time.monotonic() + limit.total_seconds()
-    try:
-        if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(line.encode())
-                process.stdin.flush()
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-        if not _ended(process, until):
-            raise TimeOutError
-    finally:
-        end_group(process)
+    finish_all([process], line=line, limit=limit)
     return process.returncode
+
+
+def finish_all(
+    processes: Sequence[subprocess.Popen[bytes]],
+    *,
+    line: str = "",
+    limit: timedelta,
+    in_vain: Callable[[int], bool] = lambda status: False,
+) -> list[int | None]:
+    """The same for several beside each other.
+
+    Once one ended so that all was in vain, the others are ended at once, and their answer is None.
+    """
+    until = time.monotonic() + limit.total_seconds()
+    waiting = list(processes)
+    try:
+        for process in processes:
+            _say(process, line)
+        while waiting:
+            ended = [process for process in waiting if _has_ended(process)]
+            for process in ended:
+                end_group(process)
+            waiting = [process for process in waiting if process not in ended]
+            if any(in_vain(process.returncode) for process in ended):
+                break
+            if waiting and time.monotonic() >= until:
+                raise TimeOutError
+            time.sleep(0.02 if waiting else 0)
+    finally:
+        for process in processes:
+            end_group(process)
+    return [None if process in waiting else process.returncode for process in processes]
+
+
+def _say(process: subprocess.Popen[bytes], line: str) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -62,8 +92,12 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _ended(process: subprocess.Popen[bytes], until: float) -> bool:
-    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while not _has_ended(process):
         if time.monotonic() >= until:
             return False
         time.sleep(0.02)
