@@ -53,6 +53,23 @@ def test_the_shipped_plans_are_in_order(name: str) -> None:
     assert [str(fault) for fault in plan.faults] == []
 
 
+def test_two_plans_of_one_name_in_airflow_are_told_of_each_other(content: Settings) -> None:
+    """Airflow would show one of them; which is no matter of the file names alone, for both names may hold dots."""
+    one = plan_with(("upgrade: app-2", "upgrade: app.2"))
+    two = plan_with(("client: acme", "client: acme.app"), ("upgrade: app-2", 'upgrade: "2"'))
+    (content.plans / "acme/app-2.yaml").unlink()
+    put(content.plans / "acme/app.2.yaml", one)
+    put(content.plans / "acme.app/2.yaml", two)
+    plans = check(content).plans
+    told = {
+        Path(plan.file).name: [f"{f.path}: {f.message}" for f in plan.faults if f.path == "upgrade"] for plan in plans
+    }
+    assert told == {
+        "2.yaml": [f"upgrade: {content.plans}/acme/app.2.yaml is acme.app.2 in Airflow too; rename one upgrade"],
+        "app.2.yaml": [f"upgrade: {content.plans}/acme.app/2.yaml is acme.app.2 in Airflow too; rename one upgrade"],
+    }
+
+
 def test_one_bad_plan_hides_no_other(content: Settings) -> None:
     put(content.plans / "acme/bad.yaml", "a: [")
     put(content.plans / "acme/worse.yaml", b"\xff\xfe")

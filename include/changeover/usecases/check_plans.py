@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +80,25 @@ class CheckReport:
 
 
 def check_plans(paths: Sequence[Path], shelf: Shelf, *, now: datetime) -> CheckReport:
-    return CheckReport(tuple(check_plan(reading, shelf, now=now) for reading in shelf.plans(paths)))
+    """Each by itself, and none that would be presented under another's name."""
+    readings = shelf.plans(paths)
+    named: dict[str, list[str]] = {}
+    for reading in readings:
+        if reading.document:
+            named.setdefault(reading.document.dag_id, []).append(reading.file)
+    return CheckReport(
+        tuple(_alone_in_name(reading, check_plan(reading, shelf, now=now), named) for reading in readings)
+    )
+
+
+def _alone_in_name(reading: Reading[Plan], checked: CheckedPlan, named: Mapping[str, Sequence[str]]) -> CheckedPlan:
+    """Both names may hold dots: `a` with `b.c` is called as `a.b` with `c`."""
+    plan = reading.document
+    others = [file for file in named[plan.dag_id] if file != reading.file] if plan else []
+    if not plan or not others:
+        return checked
+    message = f"{' and '.join(others)} is {plan.dag_id} in Airflow too; rename one upgrade"
+    return replace(checked, faults=(*checked.faults, *_in_plan(reading, ((("upgrade",), message),))))
 
 
 def check_plan(reading: Reading[Plan], shelf: Shelf, *, now: datetime) -> CheckedPlan:
