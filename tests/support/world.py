@@ -155,6 +155,8 @@ class World:
     played: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     specs: list[ExecutionSpec] = field(default_factory=list)
     """What was played, in full."""
+    warmed: list[int] = field(default_factory=list)
+    """How much had been played each time the expectations were told to get ready."""
     ended: dict[Path, ExecutionResult] = field(default_factory=dict)
     """As the real one does: an execution that ended is not run again."""
     took: dict[str, timedelta] = field(default_factory=dict)
@@ -399,7 +401,7 @@ class Data:
         return {"issues": {"query": "select 1", "key": ["id"]}}
 
     def warm(self) -> None:
-        """Nothing to get ready here."""
+        self.world.warmed.append(len(self.world.played))
 
     def run_many(
         self,

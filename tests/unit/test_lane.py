@@ -142,6 +142,15 @@ def test_a_failed_back_out_is_never_called_old_or_new(world: World) -> None:
     assert "release.yml" not in world.playbooks("training")
 
 
+def test_the_comparison_gets_ready_while_the_hosts_are_put_back(world: World) -> None:
+    """Its start costs seconds, and users wait for the old release's acceptance."""
+    world.unwell.add("training")
+    upgrade, tools = prepared(world)
+    go_through(upgrade, tools, upgrade.lanes[0])
+    back_out = [playbook for _, playbook, _ in world.played].index("back_out.yml")
+    assert back_out in world.warmed
+
+
 def test_lost_rows_are_an_acceptance_that_says_no(world: World) -> None:
     """C13: the application answers, rows are missing: not accepted, and no back-out is proven while they are."""
     upgrade, tools = prepared(world)

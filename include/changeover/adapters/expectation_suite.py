@@ -55,10 +55,13 @@ class GreatExpectationsSuite:
         }
 
     def warm(self) -> None:
-        """Start a process now that `run` will use: its start costs seconds, which pass beside other work."""
-        child = _start(IDLE_LIMIT)
+        """Start a process now that `run` will use: its start costs seconds, which pass beside other work.
+
+        One that waits already is enough.
+        """
         with self._lock:
-            self._warm.append(child)
+            if not any(child.process.poll() is None for child in self._warm):
+                self._warm.append(_start(IDLE_LIMIT))
 
     def run(
         self,

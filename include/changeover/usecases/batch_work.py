@@ -97,6 +97,7 @@ def _changed(upgrade: Upgrade, tools: Tools, lane: Environment, batch: Batch, ho
         mark(upgrade, tools, MarkKind.IMPLEMENTING, lane.name, host=host.name, key=key)
     work = _work(upgrade, lane, batch, "implement", "implement_batch.yml", hosts)
     clocked = replace(work, limit=change_limit(upgrade, tools, lane), watch=clock_watch(upgrade, tools, lane))
+    tools.expectations.warm()  # the batch's acceptance follows
     done = run_on_hosts(upgrade, tools, clocked)
     ended_by_clock(upgrade, tools, lane, done)
     went_well = () if done.status is StepStatus.UNKNOWN else _ok(done)

@@ -131,6 +131,8 @@ def _implement(walk: Walk, hop: Hop) -> Answer:
         )
     night = walk.clock.limit()
     limit = left if night is None else min(left, night)
+    if not hop.last:
+        walk.tools.expectations.warm()  # the leg's gate follows in this process
     done = _run(walk, hop, "implement", "implement.yml", hop.to_version, limit=limit)
     if done.successful:
         return yes(f"{hop.to_version} installed")

@@ -107,6 +107,7 @@ def _put_back(
         label=", ".join(dict.fromkeys(points.values())),
     )
     step = back_out_step(lane_marks(upgrade, tools, lane.name), step)
+    tools.expectations.warm()  # the old release's acceptance follows
     for turn, label in enumerate(dict.fromkeys(points.values()), start=1):
         work = HostWork(
             step if turn == 1 else f"{step}_point{turn}",
