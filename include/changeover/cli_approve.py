@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
+from changeover.cli_session import os_user, witnessed
 
 if TYPE_CHECKING:
     from changeover.orchestration.airflow_client import AirflowClient, Request
@@ -130,19 +129,6 @@ def answer(said: Answered, *, login: str) -> int:
     _show(chosen)
     with _person(server, said, who, here) as person:
         return give(person, chosen, replace(said, comment=witnessed(said.comment, here)), who)
-
-
-def os_user() -> str:
-    """Whose session this is, as the system knows it: no variable of the environment has a say in that."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
-def witnessed(comment: str, here: str) -> str:
-    """The comment as it is kept: with the session from which the answer came."""
-    return f"[at a terminal of {here}] {comment}".strip()
 
 
 def _person(server: AirflowServer, said: Answered, who: str, here: str) -> AirflowClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
+from changeover.cli_session import os_user, witnessed
 
 if TYPE_CHECKING:
     from changeover.ports import ChangeRecord
@@ -37,7 +39,7 @@ def change(wanted: str | None, order: ChangeOrder | None, *, as_json: bool) -> i
             for fault in faults:
                 typer.echo(fault, err=True)
             return 2
-        carry_out(order, run, record, cmdb, at=wiring.now())
+        carry_out(replace(order, reason=witnessed(order.reason, os_user())), run, record, cmdb, at=wiring.now())
         record = cmdb.change(run.key) or record
     typer.echo(json.dumps(_json(record), indent=2) if as_json else _text(record))
     return 0

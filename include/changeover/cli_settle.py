@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
+from changeover.cli_session import os_user, witnessed
 from changeover.errors import ChangeoverError
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def settle(wanted: str, do: str | None, *, by: str, reason: str, environments: t
         if faults:
             return 2
         found = look(case)
-        done = carry_out(case, found, order) if do and not found.nothing else None
+        kept = replace(order, reason=witnessed(reason, os_user()))
+        done = carry_out(case, found, kept) if do and not found.nothing else None
     _print(run, found, order if do else None, done, as_json=as_json)
     if found.broken:
         return BROKEN

@@ -8,6 +8,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
+from changeover.cli_session import os_user, witnessed
 from changeover.errors import ChangeoverError
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = Fals
         for fault in faults:
             typer.echo(fault, err=True)
         return 2
-    ledger, at = wiring.ledger(settings), wiring.now()
+    ledger, at, kept = wiring.ledger(settings), wiring.now(), witnessed(reason, os_user())
     if verb == "abort":
-        done = steer_run.abort(ledger, run, by=by, reason=reason, at=at, back_out=back_out)
+        done = steer_run.abort(ledger, run, by=by, reason=kept, at=at, back_out=back_out)
     else:
-        done = (steer_run.hold if verb == "hold" else steer_run.resume)(ledger, run, by=by, reason=reason, at=at)
+        done = (steer_run.hold if verb == "hold" else steer_run.resume)(ledger, run, by=by, reason=kept, at=at)
     for text in done.refused:
         typer.echo(f"not done: {text}", err=True)
     if done.refused:

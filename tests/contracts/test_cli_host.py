@@ -18,6 +18,7 @@ from changeover import cli
 from changeover.adapters import ledger_sql
 from changeover.adapters.host_release import SshLockKeeper
 from changeover.adapters.plan_files import load_plan
+from changeover.cli_session import os_user, witnessed
 from changeover.domain.estate import Host
 from changeover.domain.host_lock import Lock
 from changeover.domain.record import MarkKind
@@ -120,10 +121,11 @@ def test_a_named_person_takes_the_lock_of_a_dead_run(root: Path, person: str, ru
         code, out, err = release("production-1", "--by", person, "--reason", "the machine burnt")
     assert code == 0, err
     assert f"production-1 is free; its lock was taken from {f'run {run}' if run else 'nobody knows whom'}" in out
-    assert f"forced by {person}: the machine burnt" in out
+    kept_reason = witnessed("the machine burnt", os_user())
+    assert f"forced by {person}: {kept_reason}" in out
     assert not (state / "lock.json").exists()
     kept = json.loads((state / "released.jsonl").read_text())
-    assert (kept["by"], kept["reason"]) == (person, "the machine burnt")
+    assert (kept["by"], kept["reason"]) == (person, kept_reason)
     assert kept["lock"] == before if run else "unreadable" in kept["lock"]
     marks = ledger_sql.SqlLedger(load().ledger_url).marks("acme-run", kind=MarkKind.LOCK_TAKEN_OVER)
     assert [(m.host, m.environment, m.data["by"]) for m in marks] == (

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from changeover import cli
 from changeover.adapters import cmdb_sql, ledger_sql
+from changeover.cli_session import os_user, witnessed
 from changeover.domain.execution import execution_token
 from changeover.domain.record import Mark, MarkKind, StepRecord, StepStatus
 from tests.support.records import NOW, a_run
@@ -111,6 +112,11 @@ def told(*words: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(out)
 
 
+def kept(reason: str) -> str:
+    """As it is on record: with the session it came from."""
+    return witnessed(reason, os_user())
+
+
 def test_half_way_is_told_with_what_is_possible_and_the_next_command(site: Site) -> None:
     code, out, _ = invoke(KEY[:8])
     assert code == 1
@@ -131,7 +137,7 @@ def test_closed_by_a_person_it_is_settled_and_the_lock_is_gone(site: Site) -> No
     code, answer = told(KEY, "--do", "close", "--by", site.person, "--reason", "repaired by hand")
     assert (code, answer["refused"]) == (0, [])
     assert not (site.state / "lock.json").exists()
-    assert site.ledger.outcomes(KEY)["production"].reasons[0] == f"closed by {site.person}: repaired by hand"
+    assert site.ledger.outcomes(KEY)["production"].reasons[0] == f"closed by {site.person}: {kept('repaired by hand')}"
     code, answer = told(KEY)
     assert (code, answer["nothing_to_settle"]) == (0, True)
 
@@ -182,8 +188,8 @@ def test_what_lives_on_a_host_is_stopped_there_by_a_named_person(site: Site) -> 
     assert "implement of production: stopped: production-1: no process left (1 ended)" in out
     assert (code, f"changeover settle {KEY}" in out) == (0, True)
     (mark,) = site.ledger.marks(KEY, kind=MarkKind.STOPPING)
-    assert (mark.data["by"], mark.data["reason"]) == (site.person, "the wrong night")
-    assert (site.root / "stop").read_text() == f"stopped by {site.person}: the wrong night"
+    assert (mark.data["by"], mark.data["reason"]) == (site.person, kept("the wrong night"))
+    assert (site.root / "stop").read_text() == f"stopped by {site.person}: {kept('the wrong night')}"
     assert site.ledger.steps(KEY)[0].status is StepStatus.UNKNOWN
     code, out, _ = stop(KEY, "--by", site.person, "--reason", "to be sure")
     assert (code, "production-1: no process left" in out) == (0, True)

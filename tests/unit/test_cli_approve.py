@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from changeover import cli_approve, cli_run, wiring
 from changeover.cli import app
+from changeover.cli_session import os_user
 from changeover.domain.record import Mark, MarkKind, run_key
 from changeover.orchestration.airflow_client import AirflowError, Request
 from changeover.usecases.ask import table
@@ -125,7 +126,7 @@ def test_ones_own_session_needs_no_password(server: PlayedServer, monkeypatch: p
 def test_no_variable_makes_a_session_another_persons(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "ann")
-    assert cli_approve.os_user() == pwd.getpwuid(os.getuid()).pw_name
+    assert os_user() == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_what_is_approved_is_shown_before_it_is(server: PlayedServer) -> None:

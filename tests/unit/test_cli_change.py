@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from changeover import wiring
 from changeover.adapters import cmdb_sql, ledger_sql
 from changeover.cli import app
+from changeover.cli_session import os_user
 from changeover.domain.record import Run
 from changeover.usecases.change_gate import change_refusal, plan_change
 from changeover.usecases.transition import check_entry
@@ -63,7 +64,7 @@ def test_it_shows_what_the_cmdb_has(run: Run) -> None:
 def test_what_is_canceled_there_stops_the_run(world: World, run: Run) -> None:
     done = call(run.key, "--cancel", "--by", "owner", "--reason", "The stocktaking runs over")
     assert done.exit_code == 0, done.output
-    assert "note: canceled by owner: The stocktaking runs over" in done.output
+    assert f"note: canceled by owner: [at a terminal of {os_user()}] The stocktaking runs over" in done.output
     assert "was canceled in the CMDB" in change_refusal(world.upgrade(), world.tools())
     again = call(run.key, "--cancel", "--by", "owner", "--reason", "x")
     assert (again.exit_code, "nothing of it is ordered any more" in again.output) == (2, True)

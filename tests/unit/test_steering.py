@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from changeover.adapters import ledger_sql
 from changeover.adapters.memory import MemoryLedger
 from changeover.cli import app
+from changeover.cli_session import os_user
 from changeover.domain.outcome import Outcome, Verdict
 from changeover.domain.record import Mark, MarkKind, Run, StepRecord
 from changeover.domain.standing import standing
@@ -212,6 +213,8 @@ WHO = ("--by", "petra.lang", "--reason", "the client rang")
 def test_a_run_is_held_and_resumed_by_name_and_status_tells(home: ledger_sql.SqlLedger) -> None:
     code, told = call("hold", "lindgren", *WHO)
     assert (code, told.splitlines()[0]) == (0, "held: run lindgren.1, by petra.lang: the client rang")
+    kept = home.marks("lindgren.1", kind=MarkKind.HELD)[0].data["reason"]
+    assert kept == f"[at a terminal of {os_user()}] the client rang"
     assert "held by petra.lang since" in call("status", "lindgren")[1]
     assert call("hold", "lindgren", *WHO) == (1, "not done: it is held already; `resume` ends that\n")
     assert call("resume", "lindgren", *WHO)[0] == 0
