@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def _needs_postgres() -> str:
         find_binaries(Account.current(Path("/")), lab.default_root())
     except LabError as exc:
         return exc.what
-    return ""
+    return "" if find_spec("psycopg") else "psycopg is not installed (`./changeover gameday` does it)"
 
 
 FAULTS = (
