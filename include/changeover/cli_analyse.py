@@ -142,7 +142,7 @@ def _why(settings: Settings, key: str) -> str:
 
 
 def _print(reports: Sequence[AnalysisReport], broken: dict[str, str], wanted: Wanted) -> None:
-    from changeover.adapters.report_files import write_whole
+    from changeover.adapters.whole_file import write_whole
 
     if wanted.form == "table":
         from changeover.cli_analyse_view import print_analyses

@@ -11,7 +11,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
-from changeover.cli_session import os_user, witnessed
+from changeover.cli_session import witnessed
 
 if TYPE_CHECKING:
     from changeover.ports import ChangeRecord
@@ -39,7 +39,7 @@ def change(wanted: str | None, order: ChangeOrder | None, *, as_json: bool) -> i
             for fault in faults:
                 typer.echo(fault, err=True)
             return 2
-        carry_out(replace(order, reason=witnessed(order.reason, os_user())), run, record, cmdb, at=wiring.now())
+        carry_out(replace(order, reason=witnessed(order.reason)), run, record, cmdb, at=wiring.now())
         record = cmdb.change(run.key) or record
     typer.echo(json.dumps(_json(record), indent=2) if as_json else _text(record))
     return 0

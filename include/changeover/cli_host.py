@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from changeover import wiring
-from changeover.cli_session import os_user, witnessed
+from changeover.cli_session import witnessed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def release(name: str, client: str, *, by: str, reason: str) -> int:
     outside = Outside(
         wiring.ledger(settings), wiring.holds(), wiring.lock_keeper(settings), vault, wiring.executor(settings)
     )
-    done = release_host(host, outside, Forced(by, witnessed(reason, os_user())), at=wiring.now())
+    done = release_host(host, outside, Forced(by, witnessed(reason)), at=wiring.now())
     for text in done.refused:
         typer.echo(f"not done: {text}", err=True)
     if done.refused:

@@ -47,7 +47,7 @@ def show(*, form: str, by: str | None, first: date | None, last: date | None, ou
 
 
 def _write(table: KpiTable, form: str, out: Path | None, settings: Settings) -> None:
-    from changeover.adapters.report_files import write_whole
+    from changeover.adapters.whole_file import write_whole
 
     if form == "png":
         _picture(table, out or settings.reports / "kpi.png")

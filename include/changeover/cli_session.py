@@ -14,6 +14,6 @@ def os_user() -> str:
         return f"uid {os.getuid()}"
 
 
-def witnessed(said: str, here: str) -> str:
-    """A comment or a reason as it is kept: with the session it came from."""
-    return f"[at a terminal of {here}] {said}".strip()
+def witnessed(said: str, here: str = "") -> str:
+    """A comment or a reason as it is kept: with the session it came from, by default this one."""
+    return f"[at a terminal of {here or os_user()}] {said}".strip()

@@ -11,7 +11,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
-from changeover.cli_session import os_user, witnessed
+from changeover.cli_session import witnessed
 from changeover.errors import ChangeoverError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def settle(wanted: str, do: str | None, *, by: str, reason: str, environments: t
         if faults:
             return 2
         found = look(case)
-        kept = replace(order, reason=witnessed(reason, os_user()))
+        kept = replace(order, reason=witnessed(reason))
         done = carry_out(case, found, kept) if do and not found.nothing else None
     _print(run, found, order if do else None, done, as_json=as_json)
     if found.broken:

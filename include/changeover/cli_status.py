@@ -38,7 +38,8 @@ def show(wanted: str | None, *, as_json: bool) -> int:
 
 
 def report(wanted: str | None, *, form: str, out: Path | None, review: bool = False) -> int:
-    from changeover.adapters.report_files import report_text, review_text, write_report, write_review, write_whole
+    from changeover.adapters.report_files import report_text, review_text, write_report, write_review
+    from changeover.adapters.whole_file import write_whole
     from changeover.domain.review import review_of
 
     found = _find(wanted)

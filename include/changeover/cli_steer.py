@@ -8,7 +8,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
-from changeover.cli_session import os_user, witnessed
+from changeover.cli_session import witnessed
 from changeover.errors import ChangeoverError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def steer(verb: str, wanted: str, *, by: str, reason: str, back_out: bool = Fals
         for fault in faults:
             typer.echo(fault, err=True)
         return 2
-    ledger, at, kept = wiring.ledger(settings), wiring.now(), witnessed(reason, os_user())
+    ledger, at, kept = wiring.ledger(settings), wiring.now(), witnessed(reason)
     if verb == "abort":
         done = steer_run.abort(ledger, run, by=by, reason=kept, at=at, back_out=back_out)
     else:

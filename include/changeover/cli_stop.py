@@ -6,7 +6,7 @@ import typer
 
 from changeover import wiring
 from changeover.cli_found import found_run
-from changeover.cli_session import os_user, witnessed
+from changeover.cli_session import witnessed
 
 
 def stop(wanted: str, *, by: str, reason: str, environments: tuple[str, ...]) -> int:
@@ -39,7 +39,7 @@ def stop(wanted: str, *, by: str, reason: str, environments: tuple[str, ...]) ->
         return 1
     settings, vault = around(run.client, run.application, settings)
     tools = wiring.tools(vault=vault, tell=lambda _: None, settings=settings)
-    done = stop_work(upgrade, tools, steps, by=by, reason=witnessed(reason, os_user()))
+    done = stop_work(upgrade, tools, steps, by=by, reason=witnessed(reason))
     for one in done:
         typer.echo(str(one))
     if all(one.confirmed for one in done):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from changeover.adapters.scrub import Scrubber
+from changeover.adapters.whole_file import write_whole
 
 RESULTS, CONSOLE, JUNIT = "results.json", "console.txt", "junit.xml"
 
@@ -29,9 +29,7 @@ def keep_evidence(directories: Sequence[Path], evidence: Path, scrub: Scrubber) 
     kept = {}
     for name, text in found.items():
         if text:
-            part = evidence / f".{name}.{os.getpid()}"
-            part.write_text(text, encoding="utf-8")
-            part.replace(evidence / name)
+            write_whole(evidence / name, text)
             kept[name] = evidence / name
     return kept
 

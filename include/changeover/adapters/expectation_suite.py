@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 from changeover.adapters import bounded_process
 from changeover.adapters.expectation_files import Expectation, Expectations, load_expectations
 from changeover.adapters.expectation_process import ANSWER, PREFIX
+from changeover.adapters.whole_file import write_whole
 from changeover.domain.acceptance import SuiteRun
 from changeover.domain.gate import CheckResult, CheckState
 from changeover.errors import GateError
@@ -214,9 +214,7 @@ def _keep(
         "expectations.txt": words or "no expectation is declared\n",
     }
     for name, text in texts.items():
-        part = evidence / f".{name}.{os.getpid()}"
-        part.write_text(text, encoding="utf-8")
-        part.replace(evidence / name)
+        write_whole(evidence / name, text)
     console = evidence / "expectations-console.txt"
     return {name: evidence / name for name in texts} | ({console.name: console} if console.exists() else {})
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from changeover.adapters.report_html import report_html, review_html
+from changeover.adapters.whole_file import write_whole
 from changeover.domain.report import Report
 from changeover.domain.review import Review
 
@@ -43,10 +43,3 @@ def write_report(report: Report, directory: Path) -> dict[str, Path]:
         written[form] = directory / f"{report.view.run.key}.{form}"
         write_whole(written[form], report_text(report, form))
     return written
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Never leaves half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

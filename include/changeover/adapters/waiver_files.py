@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from changeover.adapters.document_files import demand, read_document
-from changeover.adapters.report_files import write_whole
+from changeover.adapters.whole_file import write_whole
 from changeover.adapters.yaml_text import YamlText
 from changeover.domain.check import Catalogue
 from changeover.domain.fault import Reading
